@@ -124,9 +124,25 @@ class RetryConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunerConfig:
-    """Whether concurrency is moved by what is measured."""
+    """Whether concurrency is moved by what is measured, and by which measures the lane is steered."""
 
     enabled: bool = True
+    e_min: float = 0.22
+    """Latency against throughput: growth is kept while doubling the concurrency brings 2 ** e_min."""
+    latency_budget: float = 4.0
+    """Seconds per token may grow to this multiple of the best of the last 15 minutes."""
+    probe_budget: float = 0.0035
+    """Share of requests that looking for more may cost in refusals."""
+    margin_learned: float = 0.97
+    """Share of a learned rate that is used."""
+    margin_declared: float = 0.995
+    """Share of a declared or reported rate that is used."""
+    request_burst_s: float = 0.1
+    """Requests that may leave together beyond one, in seconds of the rate."""
+    token_burst_s: float = 2.0
+    """Tokens that may leave together, in seconds of the rate."""
+    hold_max: float = 120.0
+    """Seconds that one shared hold lasts at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
