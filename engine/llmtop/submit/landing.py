@@ -1,0 +1,127 @@
+"""What an answer comes to, as values: the end of an attempt, and the result of an item.
+
+No state and no waiting here; `realtime` decides when and what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmtop.model import (
+    Answer,
+    Attempt,
+    AttemptEnd,
+    ItemError,
+    Outcome,
+    ProviderError,
+    Result,
+    Usage,
+)
+from llmtop.submit.work import Work
+
+NO_USAGE = Usage()
+
+
+def is_maybe_billed(error: ProviderError) -> bool:
+    """Whether the provider may have billed a call that brought us nothing usable.
+
+    A time-out, a connection that broke after the request had left, and a 200 whose body is no answer
+    and reports no usage. Refusals and 4xx or 5xx answers are not billed.
+    """
+    if error.usage is not None or error.cost_pusd is not None:
+        return False
+    if error.outcome is Outcome.TIMEOUT:
+        return error.is_sent
+    status = error.error.http_status
+    is_lost = status is None or 200 <= status < 300
+    return is_lost and error.is_sent and error.outcome is Outcome.FAULT
+
+
+def end_of_answer(
+    attempt: Attempt, answer: Answer, at: float, latency_s: float, usage: Usage, cost: int | None, body: bytes
+) -> AttemptEnd:
+    """The end of an attempt that brought an answer."""
+    return AttemptEnd(
+        id=attempt.id,
+        outcome=Outcome.OK,
+        ended_at=at,
+        latency_ms=round(latency_s * 1000),
+        http_status=200,
+        usage=usage,
+        cost_pusd=cost,
+        request_id=answer.request_id,
+        body=body,
+    )
+
+
+def end_of_error(
+    attempt: Attempt,
+    error: ProviderError,
+    at: float,
+    latency_s: float,
+    usage: Usage | None,
+    cost: int | None,
+    body: bytes | None,
+) -> AttemptEnd:
+    """The end of an attempt that brought none."""
+    return AttemptEnd(
+        id=attempt.id,
+        outcome=error.outcome,
+        ended_at=at,
+        latency_ms=round(latency_s * 1000),
+        http_status=error.error.http_status,
+        error_type=error.error.type,
+        error_message=error.error.message,
+        retry_after_s=error.retry_after_s,
+        usage=usage,
+        cost_pusd=cost,
+        is_maybe_billed=is_maybe_billed(error),
+        request_id=error.request_id,
+        body=body,
+    )
+
+
+def aborted(attempt: Attempt, at: float, latency_s: float, *, is_sent: bool) -> AttemptEnd:
+    """The end of an attempt that we broke off: its item goes back to the queue."""
+    return AttemptEnd(
+        id=attempt.id,
+        outcome=Outcome.FAULT,
+        ended_at=at,
+        latency_ms=round(latency_s * 1000),
+        error_type="cancelled",
+        error_message="broken off by a pause or stop; the item goes back to the queue",
+        is_maybe_billed=is_sent,
+    )
+
+
+def result_of(
+    work: Work,
+    *,
+    output: Any,
+    error: ItemError | None,
+    answer: Answer | None,
+    usage: Usage,
+    model: str,
+    at: float,
+    latency_s: float,
+    metadata: Mapping[str, Any],
+) -> Result:
+    """What the item came to: done with an output, or failed with an error."""
+    return Result(
+        seq=work.item.seq,
+        id=work.item.id,
+        status="done" if error is None else "failed",
+        output=output,
+        error=error,
+        finish_reason=answer.finish_reason if answer else None,
+        usage=usage,
+        cost_pusd=work.cost_pusd if work.is_cost_known else None,
+        model=answer.model if answer else model,
+        via="realtime",
+        attempts=work.sends,
+        latency_ms=round(latency_s * 1000),
+        started_at=work.first_sent_at,
+        finished_at=at,
+        metadata=metadata,
+    )

@@ -1,0 +1,209 @@
+"""Send a run's items, one request each, as fast as the gate allows; report each item once.
+
+One dispatcher takes work and asks the gate; a task exists only for a request that has been
+granted. So memory grows with what is in flight, a live change of concurrency needs nobody to be
+started or stopped, and an item that waits to be asked again holds no slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from functools import partial
+
+from llmtop.model import Attempt, RawReply
+from llmtop.policy.limiter import Cause, Cost
+from llmtop.submit.gate import Lease, Line
+from llmtop.submit.reception import Reception
+from llmtop.submit.work import Books, Exchange, Feed, Flight, Halt, Work
+
+_WAITING_AT_LEAST = 1000
+"""Items that may wait to be asked again before new ones are held back (more at high concurrency)."""
+
+
+class RealtimeSubmitter:
+    """Everything between a source and the ledger for one run in realtime.
+
+    `run()` returns when every item has a result that is committed, or after `stop`. Cancelling it
+    breaks off what is in flight. Expected failures become results or a `Halt`; a bug ends `run`.
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        line: Line,
+        exchange: Exchange,
+        books: Books,
+        reception: Reception,
+        on_halt: Callable[[Halt], None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._feed = feed
+        self._line = line
+        self._exchange = exchange
+        self._books = books
+        self._reception = reception
+        self._on_halt = on_halt
+        self._clock = clock
+        self._wall = wall
+        self._waiting: list[Work] = []
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._is_stopping = False
+        self._dispatching: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.flights: dict[int, Flight] = {}
+        reception.on_again = self._put_back
+        reception.on_commit = self._committed
+
+    def __repr__(self) -> str:
+        return f"<RealtimeSubmitter {len(self.flights)} in flight, {len(self._waiting)} waiting>"
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait to be asked again."""
+        return len(self._waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight and every result is committed."""
+        return not self._tasks and not self._reception.uncommitted
+
+    async def run(self) -> None:
+        """Send until every item has a result or `stop` was called, then wait for what is in flight."""
+        self._is_stopping = False
+        async with asyncio.TaskGroup() as group:
+            self._dispatching = group.create_task(self._dispatch(group), name="dispatch")
+        self._waiting.clear()
+        while self._reception.uncommitted:
+            await self._woken(None)
+
+    def stop(self) -> None:
+        """Take nothing new; `run` returns when what is in flight has landed."""
+        self._is_stopping = True
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+
+    def abort(self) -> None:
+        """Break off what is in flight; its items go back to the queue."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+
+    def poke(self) -> None:
+        """Something changed that may let work go on: a cap, a setting, items put back."""
+        self._line.unblock(Cause.BUDGET)
+        self._wake.set()
+
+    # -- taking work -------------------------------------------------------------------------
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        while not self._is_stopping:
+            now = self._clock()
+            work = self._next(now)
+            if work is None:
+                if not self._waiting and self.is_idle and not self._feed.refill():
+                    return
+                await self._woken(self._waiting[0].ready_at - now if self._waiting else None)
+                continue
+            try:
+                cost, lease, reserved = await self._admitted(work)
+            except asyncio.CancelledError:
+                self._put_back(work, 0.0)
+                raise
+            self._launch(group, work, cost, lease, reserved)
+
+    def _next(self, now: float) -> Work | None:
+        if self._waiting and self._waiting[0].ready_at <= now:
+            return heapq.heappop(self._waiting)
+        if len(self._waiting) >= max(_WAITING_AT_LEAST, 2 * self._line.concurrency):
+            return None
+        item = self._feed.take()
+        if item is None:
+            return None
+        return Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
+
+    async def _admitted(self, work: Work) -> tuple[Cost, Lease, int]:
+        """Wait for the gate and the budget; both are granted together or not at all."""
+        while True:
+            cost, most = self._reception.estimate(work)
+            lease = self._line.try_acquire(cost) or await self._line.acquire(cost)
+            if self._reception.accounts.budget.try_reserve(most):
+                return cost, lease, most
+            lease.release()
+            self._line.block(Cause.BUDGET)
+            if self.is_idle:
+                self._on_halt(Halt("budget", "the budget is reached"))
+
+    def _launch(
+        self, group: asyncio.TaskGroup, work: Work, cost: Cost, lease: Lease, reserved_pusd: int
+    ) -> None:
+        now = self._clock()
+        self._reception.leaving(work, now)
+        work.sends += 1
+        attempt = Attempt(
+            id=self._books.next_attempt_id(),
+            seq=work.item.seq,
+            number=work.sends,
+            started_at=self._wall(),
+            reserved_pusd=reserved_pusd,
+        )
+        work.first_sent_at = work.first_sent_at or attempt.started_at
+        flight = Flight(work, attempt, lease, cost, now)
+        self.flights[attempt.id] = flight
+        task = group.create_task(self._fly(flight))
+        self._tasks[attempt.id] = task
+        task.add_done_callback(partial(self._landed, attempt.id))
+
+    # -- one request -------------------------------------------------------------------------
+
+    async def _fly(self, flight: Flight) -> None:
+        """Write the attempt down, send it, and hand over what came back."""
+        is_sent = False
+        try:
+            written = asyncio.get_running_loop().create_future()
+            self._books.begin(flight.attempt, partial(_resolve, written))
+            await written
+            is_sent = True
+            flight.started = self._clock()
+            raw = await self._exchange.send(flight.work.wire)
+        except asyncio.CancelledError:
+            self._reception.broken_off(flight, is_sent=is_sent)
+            raise
+        if isinstance(raw, RawReply):
+            self._reception.received(flight, self._exchange.read(raw), raw.body)
+        else:
+            self._reception.received(flight, raw, None)
+        if self._reception.uncommitted >= self._line.concurrency:
+            self._line.block(Cause.WRITER)
+
+    def _landed(self, attempt_id: int, _task: asyncio.Task[None]) -> None:
+        del self._tasks[attempt_id]
+        self.flights.pop(attempt_id, None)
+        self._line.unblock(Cause.BUDGET)
+        self._wake.set()
+
+    def _put_back(self, work: Work, delay_s: float) -> None:
+        work.ready_at = self._clock() + delay_s
+        heapq.heappush(self._waiting, work)
+        self._wake.set()
+
+    def _committed(self) -> None:
+        if self._reception.uncommitted < self._line.concurrency:
+            self._line.unblock(Cause.WRITER)
+        self._line.unblock(Cause.BUDGET)
+        self._wake.set()
+
+    async def _woken(self, timeout_s: float | None) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+def _resolve(written: asyncio.Future[None]) -> None:
+    if not written.done():
+        written.set_result(None)

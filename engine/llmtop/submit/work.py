@@ -1,0 +1,139 @@
+"""An item on its way, and what a submitter needs from the outside.
+
+The Protocols stand here, beside their callers: adapters fit them without knowing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from llmtop.model import (
+    Attempt,
+    AttemptEnd,
+    Item,
+    ItemError,
+    ItemStatus,
+    ProviderError,
+    RawReply,
+    Reply,
+    Result,
+    WireRequest,
+)
+from llmtop.policy.limiter import Cost
+from llmtop.submit.gate import Lease
+
+
+@dataclass(slots=True)
+class Work:
+    """One item between the source and its result. Mutable: it is on one task at a time."""
+
+    item: Item
+    wire: WireRequest
+    ready_at: float
+    """Monotonic seconds; not sent before."""
+    tries: int = 0
+    """Tries used up: refusals do not count."""
+    sends: int = 0
+    refusals: int = 0
+    """In a row."""
+    refused_since: float | None = None
+    cost_pusd: int = 0
+    """Paid for it so far, failed tries included."""
+    is_cost_known: bool = True
+    first_sent_at: float = 0.0
+    """Wall clock; 0: not yet."""
+
+    def __lt__(self, other: Work) -> bool:
+        """Order for the heap of waiting work: who is ready first, then who came first."""
+        return (self.ready_at, self.item.seq) < (other.ready_at, other.item.seq)
+
+
+@dataclass(slots=True)
+class Flight:
+    """A request on its way."""
+
+    work: Work
+    attempt: Attempt
+    lease: Lease
+    cost: Cost
+    """Tokens as estimated."""
+    started: float
+    """Monotonic seconds: when it was granted, then when it left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A request that has come back, for the table."""
+
+    attempt: Attempt
+    item_id: str
+    latency_s: float
+    tokens: int | None
+    cost_pusd: int | None
+    status: ItemStatus | None
+    """What its item came to; None: asked again."""
+    error: ItemError | None
+    again_in_s: float | None = None
+
+
+HaltReason = Literal["budget", "refused", "throttled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why nothing more can be sent until a person changes something."""
+
+    reason: HaltReason
+    message: str
+    error: ItemError | None = None
+
+
+class Feed(Protocol):
+    """The items that still wait, in input order."""
+
+    def take(self) -> Item | None:
+        """Return the next item, or None when all have been given out."""
+
+    def refill(self) -> bool:
+        """Look again for items without a result: True when there are some. Only while nothing is on its way."""
+
+
+class Exchange(Protocol):
+    """One provider: an item in its words, over the wire and back."""
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+
+    def prepare(self, item: Item) -> WireRequest:
+        """Put an item into the provider's words."""
+
+    async def send(self, request: WireRequest) -> RawReply | ProviderError:
+        """Send it; a failure is a value."""
+
+    def read(self, raw: RawReply) -> Reply:
+        """Read an answer, or name its error."""
+
+    def accept(self, text: str) -> tuple[Any, ItemError | None]:
+        """Turn an answer's text into the item's output, or say what is wrong with it."""
+
+    def metadata(self, item: Item) -> dict[str, Any]:
+        """Return the input fields that go with the result."""
+
+
+class Books(Protocol):
+    """The ledger, as far as a submitter writes it. `on_commit` runs in the event loop after the commit."""
+
+    def next_attempt_id(self) -> int:
+        """Return a number that no attempt of this run has had."""
+
+    def begin(self, attempt: Attempt, on_commit: Callable[[], None]) -> None:
+        """Write down that a request is about to leave."""
+
+    def end(self, end: AttemptEnd) -> None:
+        """Write down how it ended, where its item goes on."""
+
+    def finish(self, result: Result, end: AttemptEnd, on_commit: Callable[[], None]) -> None:
+        """Write down how it ended and what its item came to, in one transaction."""
