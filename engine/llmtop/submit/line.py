@@ -18,6 +18,10 @@ class LaneSide(Protocol):
     name: str
     clock: Callable[[], float]
 
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight."""
+
     def grant_now(self, cost: Cost) -> Lease | None:
         """Grant without waiting, where nobody waits and all fits."""
 
@@ -110,6 +114,11 @@ class Line:
 
     def __repr__(self) -> str:
         return f"<Line {self.run_id} of {self._lane.name}: {self.waiting} waiting, {self.waits.binding}>"
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests of the lane may be in flight."""
+        return self._lane.concurrency
 
     @property
     def waiting(self) -> int:

@@ -51,6 +51,7 @@ class RealtimeSubmitter:
         self._wall = wall
         self._waiting: list[Work] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._own_blocks: set[Cause] = set()
         self._is_stopping = False
         self._dispatching: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -93,7 +94,7 @@ class RealtimeSubmitter:
 
     def poke(self) -> None:
         """Something changed that may let work go on: a cap, a setting, items put back."""
-        self._line.unblock(Cause.BUDGET)
+        self._let_on(Cause.BUDGET)
         self._wake.set()
 
     # -- taking work -------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class RealtimeSubmitter:
             if self._reception.accounts.budget.try_reserve(most):
                 return cost, lease, most
             lease.release()
-            self._line.block(Cause.BUDGET)
+            self._hold_back(Cause.BUDGET)
             if self.is_idle:
                 self._on_halt(Halt("budget", "the budget is reached"))
 
@@ -176,12 +177,12 @@ class RealtimeSubmitter:
         else:
             self._reception.received(flight, raw, None)
         if self._reception.uncommitted >= self._line.concurrency:
-            self._line.block(Cause.WRITER)
+            self._hold_back(Cause.WRITER)
 
     def _landed(self, attempt_id: int, _task: asyncio.Task[None]) -> None:
         del self._tasks[attempt_id]
         self.flights.pop(attempt_id, None)
-        self._line.unblock(Cause.BUDGET)
+        self._let_on(Cause.BUDGET)
         self._wake.set()
 
     def _put_back(self, work: Work, delay_s: float) -> None:
@@ -191,9 +192,18 @@ class RealtimeSubmitter:
 
     def _committed(self) -> None:
         if self._reception.uncommitted < self._line.concurrency:
-            self._line.unblock(Cause.WRITER)
-        self._line.unblock(Cause.BUDGET)
+            self._let_on(Cause.WRITER)
+        self._let_on(Cause.BUDGET)
         self._wake.set()
+
+    def _hold_back(self, cause: Cause) -> None:
+        self._own_blocks.add(cause)
+        self._line.block(cause)
+
+    def _let_on(self, cause: Cause) -> None:
+        if cause in self._own_blocks:
+            self._own_blocks.discard(cause)
+            self._line.unblock(cause)
 
     async def _woken(self, timeout_s: float | None) -> None:
         self._wake.clear()

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from llmtop.model import Answer, AttemptEnd, ItemError, Outcome, ProviderError, Reply, Result, Usage
-from llmtop.policy.estimates import Estimates
 from llmtop.policy.limiter import Cost
 from llmtop.policy.meters import RunMeters
 from llmtop.policy.retry import Again, GiveUp, RetryPolicy
 from llmtop.submit.accounts import Accounts
+from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
 from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
 from llmtop.submit.work import Books, Exchange, Flight, Halt, Landed, Work
@@ -34,7 +34,7 @@ class Reception:
         books: Books,
         accounts: Accounts,
         meters: RunMeters,
-        estimates: Estimates,
+        estimator: Estimator,
         retry: RetryPolicy,
         on_halt: Callable[[Halt], None],
         on_result: Callable[[Result], None],
@@ -51,7 +51,7 @@ class Reception:
         self._exchange = exchange
         self._books = books
         self._meters = meters
-        self._estimates = estimates
+        self._estimator = estimator
         self._retry = retry
         self._on_halt = on_halt
         self._on_result = on_result
@@ -60,8 +60,8 @@ class Reception:
 
     def estimate(self, work: Work) -> tuple[Cost, int]:
         """Return the tokens that the next try will use, and the most that it may cost in pico-dollars."""
-        cost, most_output = self._estimates.before(len(work.wire.body))
-        return cost, self.accounts.reserve_for(cost.input_tokens, most_output)
+        cost, most_input, most_output = self._estimator.before(len(work.wire.body))
+        return cost, self.accounts.reserve_for(most_input, most_output)
 
     def leaving(self, work: Work, now: float) -> None:
         """Count a request that was granted."""
@@ -100,7 +100,7 @@ class Reception:
         cost = self._pay(flight.work, usage, answer.cost_pusd, at)
         self._meters.answered(now, latency_s, usage)
         if answer.usage is not None:
-            self._estimates.learn(len(flight.work.wire.body), usage)
+            self._estimator.learn(len(flight.work.wire.body), usage)
         flight.lease.finish(
             Report(
                 outcome=Outcome.OK,
