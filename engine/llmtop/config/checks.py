@@ -1,0 +1,162 @@
+"""What must hold between the keys of a config, and inside texts that have a syntax of their own."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from llmtop.cleaning import clean
+from llmtop.config.input_format import format_by_name, is_later, why_not_by_name
+from llmtop.config.kinds import KINDS
+from llmtop.config.placeholders import split_template
+from llmtop.config.schema import ProviderConfig
+from llmtop.config.unspoken import is_key_header, looks_like_key
+from llmtop.errors import ConfigError
+
+Read = Mapping[str, Any]
+"""Dotted key -> value as it was read; keys that nobody set are absent."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_OWN_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "content-type", "content-encoding"}
+)
+_SHOULD_BE_URL = 'For example "https://openrouter.ai/api/v1".'
+
+
+def check_together(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    """Yield every fault that lies between keys, or in the syntax of one.
+
+    `said` holds all keys that were set, also those whose value could not be read.
+    """
+    yield from _check_provider(read, said)
+    yield from _check_input(read, said)
+    yield from _check_request(read)
+    yield from _check_limits(read, said)
+    yield from _check_output(read)
+
+
+def _check_provider(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    kind = read.get("provider.kind", None if "provider.kind" in said else ProviderConfig().kind)
+    if "provider.base_url" in read and (fault := url_fault(read["provider.base_url"])):
+        yield ConfigError("provider.base_url", fault, _SHOULD_BE_URL)
+    if "provider.model" not in said and kind is not None and KINDS[kind].model is None:
+        yield ConfigError("provider.model", "is missing", "Name the model to ask.")
+    variable = read.get("provider.api_key_env")
+    if variable and not _VARIABLE.fullmatch(variable):
+        yield ConfigError(
+            "provider.api_key_env",
+            "is not the name of a variable",
+            'Name the variable that holds the key, like "OPENAI_API_KEY", never the key itself.',
+        )
+    if "provider.simulator" in read and kind not in (None, "simulator"):
+        yield ConfigError(
+            "provider.simulator",
+            f'has no effect with kind = "{kind}"',
+            'Set kind = "simulator", or take it out.',
+        )
+    for name, value in read.get("provider.headers", {}).items():
+        yield from _check_header(name, value)
+
+
+def _check_header(name: str, value: Any) -> Iterator[ConfigError]:
+    shown = "(hidden)" if looks_like_key(name) else clean(name, limit=60)
+    where = f"provider.headers.{shown}"
+    if is_key_header(name):
+        yield ConfigError(
+            where, "a header that carries a key may not stand in a config file", "Use provider.api_key_env."
+        )
+    elif not _HEADER.fullmatch(name) or len(name) > 100:
+        yield ConfigError(where, "is not the name of a header", 'For example "HTTP-Referer".')
+    elif name.lower() in _OWN_HEADERS:
+        yield ConfigError(where, "is set by llmtop itself", "Take it out.")
+    elif not isinstance(value, str) or not value.isprintable() or not value.isascii() or len(value) > 4096:
+        yield ConfigError(where, "must be printable ASCII text of one line, at most 4096 characters")
+
+
+def url_fault(url: str) -> str | None:
+    """Return what is wrong with a base URL, without repeating it, or None.
+
+    The raw text is looked at first: urlsplit drops line ends and tabs without a word.
+    """
+    if not url.isprintable() or any(character.isspace() for character in url):
+        return "has white space or a control character in it"
+    if "\\" in url:
+        return "has a backslash in it"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+        host = parts.hostname
+    except ValueError:
+        return "is not a valid address (its host or port)"
+    if parts.scheme not in ("http", "https"):
+        return "does not start with http:// or https://"
+    if not host or not re.fullmatch(r"[^\s/?#@%<>\"^`{|}]+", host):
+        return "names no valid host"
+    if parts.netloc.endswith(":") or port == 0:
+        return "has no valid port"
+    if "@" in parts.netloc:
+        return "has a user name or password in it"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment"
+    return None
+
+
+def _check_input(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    path = read.get("input.path")
+    if path is None:
+        if "input.path" not in said:
+            yield ConfigError("input.path", "is missing", 'Name the file with the items, or "-" for stdin.')
+    elif is_later(path) or ("input.format" not in read and format_by_name(path) is None):
+        yield ConfigError("input.path", *why_not_by_name(path))
+
+
+def _check_request(read: Read) -> Iterator[ConfigError]:
+    for key in ("request.prompt", "request.prompt_file"):
+        if key in read and not isinstance(read[key], Path):
+            try:
+                split_template(read[key], key)
+            except ConfigError as fault:
+                yield fault
+    wants_schema = read.get("request.response_format") == "schema"
+    if wants_schema and "request.schema_file" not in read:
+        yield ConfigError("request.schema_file", 'is missing, and response_format = "schema" needs it')
+    if "request.schema_file" in read and not wants_schema:
+        yield ConfigError("request.schema_file", "has no effect", 'Set request.response_format = "schema".')
+    packs = read.get("execution.items_per_request")
+    if packs is not None and (packs.low, packs.high) != (1, 1):
+        what = f"is {packs}; several items in one request are not available yet"
+        yield ConfigError("execution.items_per_request", what, "Use 1.")
+    for name in ("stream", "n"):
+        if name in read.get("request.extra", {}):
+            what = "would change the form of the answers, which could then not be read"
+            yield ConfigError(f"request.extra.{name}", what, "Take it out.")
+    for name, key in (("model", "provider.model"), ("messages", "request.prompt")):
+        if name in read.get("request.extra", {}):
+            yield ConfigError(f"request.extra.{name}", f"is said by {key}", "Take it out.")
+
+
+def _check_limits(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    rates = ("limits.requests_per_second", "limits.requests_per_minute")
+    if "limits.burst" in read and not any(key in said for key in rates):
+        yield ConfigError("limits.burst", "has no effect without a rate", "Set limits.requests_per_second.")
+    start = read.get("provider.connect_timeout")
+    total = read.get("provider.timeout")
+    if start is not None and total is not None and start > total:
+        yield ConfigError("provider.connect_timeout", "is longer than provider.timeout", "Make it shorter.")
+
+
+def _check_output(read: Read) -> Iterator[ConfigError]:
+    source, results, rejected = (
+        read.get(key) for key in ("input.path", "output.path", "output.rejected_path")
+    )
+    for key, path in (("output.path", results), ("output.rejected_path", rejected)):
+        if path is not None and path == source:
+            yield ConfigError(key, "is the input file", "Name another file.")
+        elif path is not None and path.is_dir():
+            yield ConfigError(key, "is a folder", "Name a file in it.")
+    if results is not None and results == rejected:
+        yield ConfigError("output.rejected_path", "is the same file as output.path", "Name another file.")

@@ -1,0 +1,43 @@
+"""What each provider kind has of its own: address, key variable, default model.
+
+The one place for these defaults. Wire formats have their own copy of nothing here: they are
+told the effective address and variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmtop.config.schema import ProviderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Defaults of one provider kind. None: it has none."""
+
+    base_url: str | None
+    api_key_env: str | None
+    model: str | None
+    is_available: bool = True
+
+
+KINDS = {
+    "openai": Kind("https://api.openai.com/v1", "OPENAI_API_KEY", None),
+    "simulator": Kind(None, None, "simulated-small"),
+    "anthropic": Kind("https://api.anthropic.com", "ANTHROPIC_API_KEY", None, is_available=False),
+    "gemini": Kind("https://generativelanguage.googleapis.com", "GEMINI_API_KEY", None, is_available=False),
+    "local": Kind(None, None, None, is_available=False),
+}
+
+
+def effective_base_url(provider: ProviderConfig) -> str | None:
+    """Return the address that is asked, without a slash at its end; None: the embedded simulator."""
+    url = provider.base_url or KINDS[provider.kind].base_url
+    return url.rstrip("/") if url else None
+
+
+def key_variable(provider: ProviderConfig) -> str | None:
+    """Return the name of the variable that holds the key, or None where no key is needed."""
+    if provider.api_key_env is None:
+        return KINDS[provider.kind].api_key_env
+    return provider.api_key_env or None
