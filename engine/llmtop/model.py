@@ -178,6 +178,9 @@ class ProviderError:
     """Whether it uses up one of the item's tries (`retry.max_attempts`)."""
     is_final: bool = False
     """True where asking again cannot help: the item fails with this error at once."""
+    kind: Literal["", "dns", "certificate", "redirect", "stale"] = ""
+    """What went wrong below the answer: host not found, TLS not trusted, a 3xx, or a kept-alive
+    connection that died before a byte of the answer came."""
 
 
 Reply = Answer | ProviderError
