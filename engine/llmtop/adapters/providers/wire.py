@@ -22,4 +22,4 @@ class WireFormat(Protocol):
         """Put a request into the provider's words."""
 
     def read(self, raw: RawReply, now: float) -> Reply:
-        """Read an answer, or name its error. `now` (epoch seconds) is for waits given as dates. Never raises."""
+        """Read an answer, or name its error; never raises. `now`: epoch seconds, for waits given as dates."""

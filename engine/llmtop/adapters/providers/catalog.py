@@ -1,0 +1,20 @@
+"""Provider kind to wire format."""
+
+from __future__ import annotations
+
+from llmtop.adapters.providers.openai import OpenAIFormat, openai_format
+from llmtop.adapters.providers.wire import WireFormat
+from llmtop.config.schema import ProviderKind
+from llmtop.errors import ConfigError
+
+
+def wire_format(kind: ProviderKind, base_url: str | None) -> WireFormat:
+    """Return the words of a provider kind at `base_url` (None: the kind's own address).
+
+    The simulator speaks OpenAI's format and needs no key. Raises ConfigError for a kind without one.
+    """
+    if kind == "openai":
+        return openai_format(base_url)
+    if kind == "simulator":
+        return OpenAIFormat(base_url or "", name="simulator")
+    raise ConfigError("provider.kind", f'"{kind}" is not available yet', 'Use "openai" or "simulator".')
