@@ -1,0 +1,254 @@
+"""The ledger of one run: the truth about it, and the door through which its owner writes."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from llmtop.adapters.ledger.connection import (
+    DATABASE_NAME,
+    create_database,
+    in_words,
+    open_database,
+    read_database,
+)
+from llmtop.adapters.ledger.files import make_private_folder, refuse_network_file_system
+from llmtop.adapters.ledger.intake import ItemPlace, add_items
+from llmtop.adapters.ledger.lock import RunLock
+from llmtop.adapters.ledger.output import Output
+from llmtop.adapters.ledger.records import Entry, RunRecord, Totals
+from llmtop.adapters.ledger.requeue import requeue
+from llmtop.adapters.ledger.totals import count_totals, insert_record, read_counts, read_record, save_totals
+from llmtop.adapters.ledger.writer import Callback, Writer
+from llmtop.errors import LlmtopError, StateError
+from llmtop.model import ItemStatus, RunCounts
+
+_CLOSE_PATIENCE_S = 5.0  # for a database that somebody else has locked: a polite stop has 10 s in all
+
+
+class Ledger:
+    """One run's database, its output files and its lock, owned until `close`.
+
+    Before `start` it is used from one thread and writes at once (`add_items`, `requeue`). After
+    `start` one thread of its own writes; `put` and `flush` belong to the event loop, reads may come
+    from anywhere. `close` writes what is queued and lets go of the lock; a process that dies
+    instead loses nothing whose `on_commit` was called.
+    """
+
+    def __init__(self, folder: Path, lock: RunLock, connection: sqlite3.Connection) -> None:
+        """Use `create` or `open`."""
+        self.folder = folder
+        self.path = folder / DATABASE_NAME
+        self.notices: tuple[str, ...] = ()
+        """What was found and mended when it was opened, one sentence each."""
+        self._lock = lock
+        self._connection = connection
+        self._writer: Writer | None = None
+        self._is_closed = False
+        self._reader = read_database(self.path)
+        self._output = Output(self.record.output_path, self.record.rejected_path)
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.folder.name}, backlog={self.backlog}, failure={self.failure})"
+
+    @classmethod
+    def create(cls, folder: Path, record: RunRecord) -> Ledger:
+        """Make the folder (0700) and a new ledger in it, and own the run.
+
+        Raises StateError (cannot be written, network file system, a ledger is there) or RunOwned.
+        """
+        make_private_folder(folder)
+        refuse_network_file_system(folder)
+        lock = RunLock(folder)
+        try:
+            connection = create_database(folder / DATABASE_NAME)
+            with in_words(folder / DATABASE_NAME):
+                insert_record(connection, record)
+                connection.execute("COMMIT")
+            ledger = cls(folder, lock, connection)
+            ledger._take_over()
+        except BaseException:
+            lock.release()
+            raise
+        return ledger
+
+    @classmethod
+    def open(cls, folder: Path) -> Ledger:
+        """Own a run that exists: check its database, mend its output files, settle what a crash left open.
+
+        Raises StateError (damaged, newer, unwritable) or RunOwned.
+        """
+        refuse_network_file_system(folder)
+        if not folder.is_dir():
+            raise StateError(str(folder), "is not there", "`llmtop runs` lists the runs")
+        lock = RunLock(folder)
+        try:
+            connection = open_database(folder / DATABASE_NAME)
+            ledger = cls(folder, lock, connection)
+            ledger._take_over()
+        except BaseException:
+            lock.release()
+            raise
+        return ledger
+
+    @property
+    def record(self) -> RunRecord:
+        """The run as it stands in the ledger."""
+        with in_words(self.path):
+            record = read_record(self._reader)
+        if record is None:
+            raise StateError(str(self.path), "is damaged: it holds no run", "restore it from a backup")
+        return record
+
+    @property
+    def backlog(self) -> int:
+        """Results put and not yet committed."""
+        return self._writer.backlog if self._writer else 0
+
+    @property
+    def failure(self) -> LlmtopError | None:
+        """Why nothing can be written any more, if so."""
+        return self._writer.failure if self._writer else None
+
+    def add_items(self, items: Iterable[ItemPlace]) -> int:
+        """Store the run's items, before `start`; return how many. Raises InputError (an id twice)."""
+        with in_words(self.path):
+            return add_items(self._connection, items, self.record.source_path)
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_trouble: Callable[[str | None], None],
+        on_failure: Callable[[LlmtopError], None],
+    ) -> None:
+        """Start the writer's thread. The three callables' contract is `Writer`'s."""
+        self._writer = Writer(self._connection, self.path, self._output, loop, on_trouble, on_failure)
+        self._writer.start()
+
+    def put(self, entry: Entry, on_commit: Callback | None = None) -> None:
+        """Queue an entry; `on_commit` is called in the event loop once it is on the disk.
+
+        An item's second result is dropped: the first stays. After a failure entries are dropped.
+        """
+        if self._writer is None:
+            raise AssertionError("start the ledger before the first put")
+        self._writer.put(entry, on_commit)
+
+    async def flush(self) -> None:
+        """Wait until everything put before is on the disk. Raises what `on_failure` was told."""
+        if self._writer is not None:
+            await asyncio.wrap_future(self._writer.call(lambda _: None))
+
+    def requeue(self, statuses: Sequence[ItemStatus], ids: Sequence[str] | None = None) -> int:
+        """Take results out, so that their items are pending again; return how many. Waits for the disk.
+
+        With `ids` only those of them. Attempts and costs stay. Raises UsageError for an unknown id.
+        """
+        return self.requeue_soon(statuses, ids).result()
+
+    def requeue_soon(self, statuses: Sequence[ItemStatus], ids: Sequence[str] | None = None) -> Future[int]:
+        """As `requeue`, without waiting: `await asyncio.wrap_future(...)` in the event loop."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            with in_words(self.path):
+                return requeue(connection, self._output, statuses, ids)
+
+        if self._writer is not None:
+            return self._writer.call(work)
+        future: Future[int] = Future()
+        try:
+            future.set_result(work(self._connection))
+        except LlmtopError as error:
+            future.set_exception(error)
+        return future
+
+    def pending(self, after_seq: int, limit: int) -> list[int]:
+        """Return the next items without a result behind `after_seq` (-1: from the first), ascending."""
+        with in_words(self.path):
+            rows = self._reader.execute(
+                """SELECT seq FROM items WHERE seq > ?
+                AND NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.seq)
+                ORDER BY seq LIMIT ?""",
+                (after_seq, limit),
+            ).fetchall()
+        return [seq for (seq,) in rows]
+
+    def places(self, seqs: Sequence[int]) -> list[ItemPlace]:
+        """Return where in the input these items stand, in the order of `seqs`."""
+        with in_words(self.path):
+            return [
+                self._reader.execute(
+                    "SELECT seq, id, line, byte_offset FROM items WHERE seq = ?", (seq,)
+                ).fetchone()
+                for seq in seqs
+            ]
+
+    def sends(self, seq: int) -> int:
+        """Return how often this item was sent so far, over all starts."""
+        with in_words(self.path):
+            row = self._reader.execute("SELECT COUNT(*) FROM attempts WHERE seq = ?", (seq,)).fetchone()
+        return int(row[0])
+
+    def counts(self) -> RunCounts:
+        """Count items by what they came to."""
+        with in_words(self.path):
+            return read_counts(self._reader)
+
+    def totals(self) -> Totals:
+        """Count everything, over all starts: what the live counters begin with."""
+        with in_words(self.path):
+            return count_totals(self._reader)
+
+    def close(self) -> None:
+        """Write what is queued, leave database and output files in order, let go of the run.
+
+        Raises what made writing fail, after letting go. Safe to call twice.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            if self._writer is not None:
+                self._writer.stop(_CLOSE_PATIENCE_S)
+            if self.failure is not None:
+                raise self.failure
+            self._settle()
+        finally:
+            self._output.close()
+            self._reader.close()
+            self._connection.close()
+            self._lock.release()
+
+    def _take_over(self) -> None:
+        """Settle what the last owner left: output files, attempts without an end, saved counters."""
+        connection = self._connection
+        with in_words(self.path):
+            (output_state,) = connection.execute("SELECT output_state FROM run").fetchone()
+            notices = self._output.restore(
+                connection, is_clean=output_state == "settled", is_ours=output_state == "rewrite"
+            )
+            connection.execute("BEGIN IMMEDIATE")
+            lost = connection.execute(
+                "UPDATE attempts SET is_maybe_billed = 1 WHERE ended_at IS NULL AND is_maybe_billed = 0"
+            ).rowcount
+            connection.execute("UPDATE run SET output_state = 'open', totals = NULL")
+            connection.execute("COMMIT")
+        if lost:
+            notices += (f"{lost} requests were cut off by the last stop: possibly billed, and asked again",)
+        self.notices = notices
+
+    def _settle(self) -> None:
+        with in_words(self.path):
+            (output_state,) = self._connection.execute("SELECT output_state FROM run").fetchone()
+            if output_state == "rewrite":
+                self._output.rewrite(self._connection)
+            self._output.settle(self._connection)
+            self._connection.execute("BEGIN IMMEDIATE")
+            save_totals(self._connection)
+            self._connection.execute("UPDATE run SET output_state = 'settled'")
+            self._connection.execute("COMMIT")
+            self._reader.close()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,75 @@
+"""Items put back in the queue: their results leave the ledger and the output files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from llmtop.adapters.ledger.lines import storable
+from llmtop.adapters.ledger.output import Output
+from llmtop.errors import UsageError
+from llmtop.model import ItemStatus
+
+
+def requeue(
+    connection: sqlite3.Connection, output: Output, statuses: Sequence[ItemStatus], ids: Sequence[str] | None
+) -> int:
+    """Take results out in one transaction, then write the output files anew; return how many went.
+
+    A crash between the two leaves `output_state = 'rewrite'`, and the next owner writes the files.
+    Attempts stay as history. Raises UsageError for an id that is not in the run.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _choose(connection, statuses, ids)
+        (count,) = connection.execute("SELECT COUNT(*) FROM temp.chosen").fetchone()
+        if count:
+            connection.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM temp.chosen)")
+            connection.execute("DELETE FROM results WHERE seq IN (SELECT seq FROM temp.chosen)")
+            for file in output.files:
+                _renumber(connection, file.statuses)
+            connection.execute(
+                "UPDATE run SET output_state = 'rewrite', finished_at = NULL, exit_code = NULL"
+            )
+        connection.execute("DROP TABLE temp.chosen")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    if count:
+        output.rewrite(connection)
+        connection.execute("UPDATE run SET output_state = 'open'")
+    return int(count)
+
+
+def _choose(
+    connection: sqlite3.Connection, statuses: Sequence[ItemStatus], ids: Sequence[str] | None
+) -> None:
+    connection.execute("CREATE TEMP TABLE chosen (seq INTEGER PRIMARY KEY)")
+    marks = ", ".join("?" * len(statuses))
+    if ids is None:
+        connection.execute(f"INSERT INTO chosen SELECT seq FROM results WHERE status IN ({marks})", statuses)
+        return
+    for id in ids:
+        found = connection.execute("SELECT seq FROM items WHERE id = ?", (storable(id),)).fetchone()
+        if found is None:
+            raise UsageError(f"item {id[:80]!r}", "is not in this run", "`llmtop items` lists its items")
+        connection.execute(
+            f"""INSERT INTO chosen SELECT seq FROM results WHERE seq = ? AND status IN ({marks})
+            ON CONFLICT DO NOTHING""",
+            (found[0], *statuses),
+        )
+
+
+def _renumber(connection: sqlite3.Connection, statuses: Sequence[ItemStatus]) -> None:
+    """Close the gaps: every line begins where the one before it ends."""
+    marks = ", ".join("?" * len(statuses))
+    connection.execute(
+        f"""UPDATE results SET file_end = moved.file_end FROM (
+            SELECT results.seq AS seq,
+                SUM(length(lines.line) + 1) OVER (ORDER BY results.file_end) AS file_end
+            FROM results JOIN lines ON lines.seq = results.seq WHERE results.status IN ({marks})
+        ) AS moved WHERE results.seq = moved.seq""",
+        tuple(statuses),
+    )

@@ -1,0 +1,150 @@
+"""The tables of `run.db`, as numbered steps that `PRAGMA user_version` counts.
+
+A step that was released is never edited: a change is a new step. The SQL keeps to what
+PostgreSQL also takes, apart from `INTEGER PRIMARY KEY` and `BLOB`, which mean the same there
+as `BIGINT PRIMARY KEY` and `BYTEA`. `docs/ledger.md` explains the tables to users.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from llmtop.errors import StateError
+
+APPLICATION_ID = 0x6C6C6D74  # "llmt", in the file's header: `file run.db` shows it
+
+_FIRST = (
+    """CREATE TABLE run (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        llmtop_version TEXT NOT NULL,
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        config TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        fingerprint_parts TEXT NOT NULL,
+        source_path TEXT NOT NULL,
+        output_path TEXT,
+        rejected_path TEXT,
+        prices TEXT NOT NULL,
+        item_count BIGINT,
+        state TEXT NOT NULL,
+        state_detail TEXT NOT NULL,
+        is_paused INTEGER NOT NULL,
+        exit_code INTEGER,
+        started_at DOUBLE PRECISION,
+        finished_at DOUBLE PRECISION,
+        elapsed_s DOUBLE PRECISION NOT NULL,
+        output_state TEXT NOT NULL,
+        totals TEXT
+    )""",
+    """CREATE TABLE items (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        line BIGINT NOT NULL,
+        byte_offset BIGINT NOT NULL
+    )""",
+    """CREATE TABLE attempts (
+        id INTEGER PRIMARY KEY,
+        seq BIGINT NOT NULL,
+        number INTEGER NOT NULL,
+        started_at DOUBLE PRECISION NOT NULL,
+        reserved_pusd BIGINT NOT NULL,
+        ended_at DOUBLE PRECISION,
+        outcome TEXT,
+        latency_ms BIGINT,
+        http_status INTEGER,
+        error_type TEXT,
+        error_message TEXT,
+        retry_after_s DOUBLE PRECISION,
+        input_tokens BIGINT,
+        cached_input_tokens BIGINT,
+        cache_write_tokens BIGINT,
+        output_tokens BIGINT,
+        reasoning_tokens BIGINT,
+        is_estimated INTEGER,
+        cost_pusd BIGINT,
+        is_maybe_billed INTEGER NOT NULL DEFAULT 0,
+        request_id TEXT
+    )""",
+    "CREATE INDEX attempts_by_item ON attempts (seq)",
+    "CREATE INDEX attempts_open ON attempts (seq) WHERE ended_at IS NULL AND is_maybe_billed = 0",
+    """CREATE TABLE responses (
+        attempt_id INTEGER PRIMARY KEY,
+        body BLOB NOT NULL,
+        body_bytes BIGINT NOT NULL
+    )""",
+    """CREATE TABLE results (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        file_end BIGINT NOT NULL,
+        error_type TEXT,
+        error_message TEXT,
+        cost_pusd BIGINT,
+        via TEXT NOT NULL,
+        latency_ms BIGINT,
+        attempts INTEGER NOT NULL,
+        input_tokens BIGINT NOT NULL,
+        cached_input_tokens BIGINT NOT NULL,
+        output_tokens BIGINT NOT NULL,
+        reasoning_tokens BIGINT NOT NULL,
+        finished_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX results_by_status ON results (status, seq)",
+    "CREATE INDEX results_by_error ON results (error_type, seq) WHERE error_type IS NOT NULL",
+    """CREATE TABLE lines (
+        seq INTEGER PRIMARY KEY,
+        line BLOB NOT NULL
+    )""",
+    """CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY,
+        at DOUBLE PRECISION NOT NULL,
+        what TEXT NOT NULL,
+        old TEXT NOT NULL,
+        new TEXT NOT NULL,
+        why TEXT NOT NULL,
+        origin TEXT NOT NULL
+    )""",
+    """CREATE TABLE commands (
+        id INTEGER PRIMARY KEY,
+        at DOUBLE PRECISION NOT NULL,
+        verb TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        arguments TEXT,
+        is_ok INTEGER NOT NULL,
+        message TEXT NOT NULL
+    )""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Step n brings a file from version n to version n + 1."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the schema version of an open file; 0 for an empty one."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection, where: str) -> None:
+    """Bring the file to the newest version, inside the caller's transaction.
+
+    Raises StateError for a file that a newer llmtop wrote.
+    """
+    version = version_of(connection)
+    check_version(version, where)
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        for statement in step:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+
+
+def check_version(version: int, where: str) -> None:
+    """Raise StateError for a file that a newer llmtop wrote."""
+    if version > len(STEPS):
+        raise StateError(
+            where,
+            f"was written by a newer llmtop (ledger version {version}; this one knows up to {len(STEPS)})",
+            "install that version or a later one",
+        )
