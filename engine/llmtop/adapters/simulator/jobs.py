@@ -1,0 +1,110 @@
+"""One request that was let in: what becomes of it, how long that takes, and sending it. Speaks HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from aiohttp import web
+
+from llmtop.adapters.simulator import delivery
+from llmtop.adapters.simulator.chat_answer import Completion, completion_body, spoil_answer
+from llmtop.adapters.simulator.chat_request import ChatCall
+from llmtop.adapters.simulator.complaints import error_body
+from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.vocabulary import HARMLESS_FAULTS
+
+Ending = Literal["served", "cut", "spoiled", "abandoned"]
+
+_ERRORS: dict[str, tuple[int, str, str, str | None]] = {
+    "http_500": (
+        500, "The server had an error while processing your request. Sorry about that!", "server_error", None,
+    ),
+    "http_503": (
+        503, "The engine is currently overloaded, please try again later.", "service_unavailable_error",
+        "server_is_overloaded",
+    ),
+    "http_529": (529, "Overloaded", "overloaded_error", None),
+}  # fmt: skip
+_PLAIN_FAULTS = frozenset(("truncated", "malformed", "wrong_content_type", "gzip", "cut_gzip"))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What was decided about a request when it was let in."""
+
+    call: ChatCall
+    key: str
+    fault: str | None
+    completion: Completion | None
+    """None: the model is not asked, nothing is billed."""
+    cost_pusd: int
+    delay_s: float
+    number: int
+
+    @property
+    def ending(self) -> Ending:
+        """How it ends when the client waits for it."""
+        if self.completion is None or (self.fault is not None and self.fault not in HARMLESS_FAULTS):
+            return "spoiled"
+        return "cut" if self.completion.finish_reason == "length" else "served"
+
+
+def reply(status: int, body: dict[str, Any], headers: dict[str, str]) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(status=status, body=orjson.dumps(body), headers=headers, content_type=delivery.JSON)
+
+
+async def send(
+    request: web.BaseRequest, job: Job, profile: Profile, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Wait as long as the model takes, and answer as was decided."""
+    if job.completion is None:
+        return await _send_failure(request, job, profile, headers)
+    if job.fault == "blank_lines":
+        response = await delivery.begin_blank_lines(request, headers, job.delay_s)
+        await response.write(_body(job, job.completion, profile))
+        return response
+    if job.delay_s > 0:
+        await asyncio.sleep(job.delay_s)
+    body = _body(job, job.completion, profile)
+    if job.fault == "reset_after_headers":
+        return await delivery.reset_after_headers(request, body, headers)
+    if job.fault == "cut_body":
+        return await delivery.cut_body(request, body, headers)
+    if job.fault == "drip":
+        return await delivery.drip(request, body, headers, profile)
+    if job.fault in _PLAIN_FAULTS:
+        return delivery.odd_body(job.fault, body, headers)
+    return web.Response(body=body, headers=headers, content_type=delivery.JSON)
+
+
+def _body(job: Job, completion: Completion, profile: Profile) -> bytes:
+    body = completion_body(profile, job.call, completion, job.number, int(time.time()), job.cost_pusd)
+    return orjson.dumps(spoil_answer(job.fault, body) if job.fault else body)
+
+
+async def _send_failure(
+    request: web.BaseRequest, job: Job, profile: Profile, headers: dict[str, str]
+) -> web.StreamResponse:
+    await asyncio.sleep(profile.hang_s if job.fault == "hang" else job.delay_s)
+    match job.fault:
+        case "http_502":
+            return delivery.html_page(502)
+        case "http_504":
+            return delivery.html_page(504)
+        case "html_200":
+            return delivery.html_page(200)
+        case "empty_body":
+            return delivery.odd_body("empty_body", b"", headers)
+        case "error_in_200":
+            error = error_body("Provider returned error", None, None, 502)
+            return reply(200, error, headers)
+        case "reset_before" | "hang":
+            return delivery.reset(request)
+        case kind:
+            status, message, type_, code = _ERRORS[kind or "http_500"]
+            return reply(status, error_body(message, type_, None, code), headers)

@@ -1,0 +1,201 @@
+"""The simulated provider as an HTTP server on loopback: for tests, demos, benchmarks and `llmtop simulate`.
+
+    async with SimulatedProvider(profile) as server:
+        ...  # talk to server.base_url, read server.books
+
+Provider: POST /v1/chat/completions, GET /v1/models (also without /v1).
+Simulator: GET /_sim/books, GET and POST /_sim/settings, POST /_sim/reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any
+
+import orjson
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from llmtop.adapters.simulator import complaints
+from llmtop.adapters.simulator.books import Books
+from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.jobs import reply
+from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.profiles import changed
+from llmtop.adapters.simulator.service import Service, with_seed
+from llmtop.errors import ConfigError, UsageError
+
+HOST = "127.0.0.1"
+_MOST_BODY_BYTES = 64 * 1024 * 1024
+_KEEP_ALIVE_S = 3600.0
+
+_Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class SimulatedProvider:
+    """A provider for as long as the `async with` lasts; leaving it aborts what is in flight.
+
+    `clock` (monotonic seconds) drives limits and schedules; latency is slept on the running loop.
+    `seed` stands in for the profile's own.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        seed: int | None = None,
+    ) -> None:
+        self._port = port
+        self._service = Service(with_seed(profile, seed), clock)
+        self._runner: web.ServerRunner | None = None
+        self._routes: dict[tuple[str, str], _Route] = {
+            ("POST", "/v1/chat/completions"): self._service.chat,
+            ("POST", "/chat/completions"): self._service.chat,
+            ("GET", "/v1/models"): self._models,
+            ("GET", "/models"): self._models,
+            ("GET", "/_sim/books"): self._show_books,
+            ("GET", "/_sim/settings"): self._show_settings,
+            ("POST", "/_sim/settings"): self._change_settings,
+            ("POST", "/_sim/reset"): self._reset,
+        }
+
+    def __repr__(self) -> str:
+        state = self.base_url if self._runner else "closed"
+        return f"SimulatedProvider({state}, {self._service})"
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes for `provider.base_url`."""
+        return f"http://{HOST}:{self._port}/v1"
+
+    @property
+    def root_url(self) -> str:
+        """Where `/_sim/...` is."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def books(self) -> Books:
+        """What happened so far, by the provider's own count."""
+        return self._service.books
+
+    @property
+    def profile(self) -> Profile:
+        """The settings that hold now."""
+        return self._service.profile
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Obey these settings from now on, as `POST /_sim/settings` does. Raises ConfigError."""
+        self._service.change(changed(self._service.profile, settings))
+
+    def reset(self) -> None:
+        """Begin books, schedules, limits and tries anew."""
+        self._service.reset()
+
+    async def __aenter__(self) -> SimulatedProvider:
+        server = web.Server(
+            self._handle,
+            request_factory=_request,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE_S,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, HOST, self._port, backlog=4096)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise UsageError(
+                f"port {self._port}", f"cannot be opened ({error.strerror})", "Choose another port, or 0."
+            ) from None
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        route = self._routes.get((request.method, request.path))
+        if route is not None:
+            try:
+                return await route(request)
+            except web.HTTPRequestEntityTooLarge:
+                return reply(413, complaints.too_large().body, {})
+        is_known = any(path == request.path for _, path in self._routes)
+        complain = complaints.wrong_method if is_known else complaints.unknown_url
+        complaint = complain(request.method, request.path)
+        return reply(complaint.status, complaint.body, {})
+
+    async def _models(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            self._service.check_key(request)
+        except Complaint as complaint:
+            return reply(complaint.status, complaint.body, {})
+        rows = [
+            {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
+            for name in self.profile.models
+        ]
+        return reply(200, {"object": "list", "data": rows}, {})
+
+    async def _show_books(self, request: web.BaseRequest) -> web.StreamResponse:
+        return reply(200, self.books.as_json(has_ids=request.query.get("ids") == "1"), {})
+
+    async def _show_settings(self, request: web.BaseRequest) -> web.StreamResponse:
+        return reply(200, _settings(self.profile), {})
+
+    async def _change_settings(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            wanted = orjson.loads(await request.read())
+            if not isinstance(wanted, dict):
+                raise ConfigError("settings", "are not a JSON object", 'Send {"setting": value}.')
+            self.change(wanted)
+        except orjson.JSONDecodeError as error:
+            return reply(400, {"error": {"message": f"not JSON: {error}"}}, {})
+        except ConfigError as error:
+            return reply(400, {"error": {"message": str(error)}}, {})
+        return reply(200, _settings(self.profile), {})
+
+    async def _reset(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.reset()
+        return reply(200, {"reset": True}, {})
+
+
+async def run_forever(profile: Profile, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until cancelled; `on_ready` gets the base URL once. Raises UsageError where the port is taken."""
+    async with SimulatedProvider(profile, port) as server:
+        on_ready(server.base_url)
+        await asyncio.Event().wait()
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    shown = asdict(profile)
+    shown["fault_steps"] = [step._asdict() for step in profile.fault_steps]
+    shown["capacity_steps"] = [step._asdict() for step in profile.capacity_steps]
+    if profile.require_key:
+        shown["require_key"] = "***"
+    return shown
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """A request whose body may be larger than aiohttp's 1 MiB."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MOST_BODY_BYTES)

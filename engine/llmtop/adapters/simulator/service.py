@@ -1,0 +1,186 @@
+"""One simulated provider at work: a request's way from its arrival to its answer, and the books of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from aiohttp import web
+
+from llmtop.adapters.simulator import complaints
+from llmtop.adapters.simulator.admission import Admission
+from llmtop.adapters.simulator.books import Books
+from llmtop.adapters.simulator.chat_answer import complete
+from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_call
+from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.draws import Draws
+from llmtop.adapters.simulator.faults import Faults
+from llmtop.adapters.simulator.jobs import Ending, Job, reply, send
+from llmtop.adapters.simulator.latency import Load, service_s
+from llmtop.adapters.simulator.packs import answered_ids
+from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.refusals import hint_headers, rate_headers, refusal_body
+from llmtop.adapters.simulator.usage import PrefixCache, Prices
+from llmtop.adapters.simulator.vocabulary import UNBILLED_FAULTS
+
+_UNDECLARED_TOKENS = 256
+"""Output that a request without a maximum takes of the tokens a minute."""
+
+
+class Service:
+    """The provider behind the HTTP server. One event loop; `clock` counts seconds and never goes back."""
+
+    def __init__(self, profile: Profile, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.books = Books()
+        self._admission = Admission(profile, clock())
+        self._tries: dict[str, int] = {}
+        self._number = 0
+        self._first_at: float | None = None
+        self._obey(profile)
+
+    def __repr__(self) -> str:
+        return f"Service({self.profile.name}, {self._admission}, {self.books.received} received)"
+
+    def change(self, profile: Profile) -> None:
+        """Obey other settings from now on."""
+        self._admission.change(profile, self._clock())
+        self._obey(profile)
+
+    def reset(self) -> None:
+        """Begin books, schedules, limits and tries anew; what is in flight stays in flight."""
+        in_flight = self.books.in_flight
+        self.books = Books(received=in_flight, in_flight=in_flight, max_in_flight=in_flight)
+        self._admission.answered = 0
+        self._admission.start(self._clock())
+        self._tries.clear()
+        self._first_at = None
+        self._prefixes = PrefixCache(self.profile.cached_prefix_tokens)
+
+    def _obey(self, profile: Profile) -> None:
+        self.profile = profile
+        self._patterns = Patterns.of(profile)
+        self._faults = Faults(profile, self._patterns)
+        self._load = Load(profile)
+        self._prices = Prices(profile)
+        self._prefixes = PrefixCache(profile.cached_prefix_tokens)
+
+    async def chat(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one `POST /chat/completions`."""
+        profile = self.profile
+        self._number += 1
+        headers = {"x-request-id": f"req_{self._number:024x}"}
+        raw = await request.read()
+        now = self._clock()
+        self._arrive(now)
+        try:
+            self.check_key(request)
+            call = parse_call(raw, profile, self._patterns)
+        except Complaint as complaint:
+            self.books.rejected[complaint.reason] += 1
+            return reply(complaint.status, complaint.body, headers)
+        tokens = call.prompt.tokens
+        if profile.token_charge == "declared":
+            tokens += call.max_tokens or _UNDECLARED_TOKENS
+        refusal = self._admission.admit(now, tokens)
+        if profile.rate_headers:
+            headers.update(rate_headers(self._admission, now))
+        if refusal is None:
+            return await self._work(request, call, headers, now)
+        status, body = refusal_body(profile, refusal, call.model)
+        self.books.refused[refusal.cause] += 1
+        self.books.status_429 += status == 429
+        headers.update(hint_headers(profile, refusal, time.time()))
+        return reply(status, body, headers)
+
+    def check_key(self, request: web.BaseRequest) -> None:
+        """Raise Complaint where the profile wants a key and the request has not got it."""
+        wanted = self.profile.require_key
+        if not wanted:
+            return
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise complaints.no_key()
+        if key.strip() != wanted:
+            raise complaints.wrong_key(key.strip(), is_echoed=self.profile.echo_key)
+
+    def _arrive(self, now: float) -> None:
+        if self._first_at is None:
+            self._first_at = now
+            self._admission.start(now)
+        self.books.arrive(now - self._first_at)
+
+    async def _work(
+        self, request: web.BaseRequest, call: ChatCall, headers: dict[str, str], now: float
+    ) -> web.StreamResponse:
+        """Answer a request that was let in; whatever happens, it is let out and booked once.
+
+        A plain answer is booked before its first byte leaves, so that a client that asks again at
+        once finds its place free.
+        """
+        self.books.begin()
+        job = self._plan(call, now)
+        ending: Ending = "abandoned"
+        try:
+            response = await send(request, job, self.profile, headers)
+            ending = job.ending
+        except ConnectionError:
+            # The client left while it was written to; aiohttp notices it at this answer.
+            response = web.Response()
+        finally:
+            self._settle(job, ending)
+        return response
+
+    def _plan(self, call: ChatCall, now: float) -> Job:
+        """Decide what becomes of a request: all chance is drawn from its prompt and try."""
+        profile, key = self.profile, call.prompt.key
+        attempt = self._tries.get(key, 0) + 1
+        self._tries[key] = attempt
+        draws = Draws(profile.seed, key, attempt)
+        fault = self._faults.kind_for(call.prompt, draws, attempt, now - (self._first_at or now))
+        if fault:
+            self.books.faults[fault] += 1
+        if fault in UNBILLED_FAULTS:
+            return Job(call, key, fault, None, 0, profile.fault_latency_s, self._number)
+        cached = self._prefixes.cached_tokens(call.model, call.prompt)
+        completion = complete(profile, call, draws, cached)
+        tokens = completion.tokens
+        items = max(1, len(call.prompt.items))
+        alone_s = service_s(profile, draws, items, tokens.prompt, tokens.completion)
+        if fault == "slow":
+            alone_s *= profile.slow_factor
+        delay_s = self._load.delay_s(now, alone_s, self._admission.in_flight)
+        return Job(call, key, fault, completion, self._prices.cost_pusd(tokens), delay_s, self._number)
+
+    def _settle(self, job: Job, ending: Ending) -> None:
+        books, profile = self.books, self.profile
+        used = 0
+        books.in_flight -= 1
+        if ending == "served":
+            self._serve(job)
+        elif ending == "cut":
+            books.cut += 1
+        elif ending == "spoiled":
+            books.spoiled += 1
+        else:
+            books.abandoned += 1
+        if job.completion is not None and (ending != "abandoned" or profile.bill_abandoned):
+            books.bill(job.completion.tokens, job.cost_pusd)
+            used = job.completion.tokens.completion
+            self._admission.answered += 1
+        self._admission.release(self._clock(), -used if profile.token_charge == "actual" else 0)
+
+    def _serve(self, job: Job) -> None:
+        prompt, profile = job.call.prompt, self.profile
+        ids = prompt.ids or (job.key,)
+        if len(prompt.items) > 1 and (profile.pack_trouble or profile.poison_pattern) and job.completion:
+            ids = answered_ids(job.completion.content, ids)
+        self.books.serve(ids if profile.track_ids else ())
+        # The next time this prompt comes it is a new question, and this table stays small.
+        self._tries.pop(job.key, None)
+
+
+def with_seed(profile: Profile, seed: int | None) -> Profile:
+    """Return the profile with this seed; None: its own."""
+    return profile if seed is None else replace(profile, seed=seed)

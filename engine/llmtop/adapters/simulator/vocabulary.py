@@ -1,0 +1,80 @@
+"""The words of the simulator's settings: faults, trouble in packs, hints, and steps in time."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+LatencyModel = Literal["fixed", "uniform", "lognormal"]
+HintStyle = Literal[
+    "retry_after", "retry_after_float", "http_date", "retry_after_ms", "reset_headers", "message", "none"
+]
+
+FAULT_KINDS: dict[str, str] = {
+    "http_500": "JSON server_error",
+    "http_502": "an HTML page of a proxy",
+    "http_503": "JSON server_is_overloaded",
+    "http_504": "an HTML page of a proxy",
+    "http_529": "JSON overloaded_error",
+    "reset_before": "the connection is reset before a byte of the answer",
+    "reset_after_headers": "the connection is reset in the middle of the body",
+    "hang": "nothing comes for `hang_s`, then the connection is reset",
+    "cut_body": "the connection is closed before the promised length",
+    "cut_gzip": "a gzip body that ends too early, with a length that fits",
+    "truncated": "a complete HTTP answer whose JSON ends too early",
+    "malformed": "a complete HTTP answer whose JSON is broken",
+    "empty_body": "200 without a body",
+    "html_200": "200 with an HTML page",
+    "error_in_200": "200 with an error object",
+    "error_choice": "200 whose choice ended with `error`",
+    "no_choices": "200 with an empty list of choices",
+    "null_content": "200 with content null",
+    "blank_content": "200 with blank content",
+    "length": "an answer cut in the middle, finish_reason length",
+    "content_filter": "no content, finish_reason content_filter",
+    "refusal": "message.refusal in place of content",
+    "slow": "takes `slow_factor` times as long",
+    "drip": "one byte each `drip_s`",
+    "blank_lines": "blank lines before the JSON while it waits",
+    "gzip": "a gzip body",
+    "wrong_content_type": "good JSON that calls itself text/plain",
+    "missing_usage": "a good answer without usage",
+    "nonsense_usage": "a good answer with a usage that cannot be",
+}
+"""Kind of fault -> what the client sees."""
+
+HARMLESS_FAULTS = frozenset(
+    ("slow", "drip", "blank_lines", "gzip", "wrong_content_type", "missing_usage", "nonsense_usage")
+)
+"""Odd, but the answer is a good one: a client has to take it."""
+
+UNBILLED_FAULTS = frozenset(
+    ("http_500", "http_502", "http_503", "http_504", "http_529", "reset_before", "hang")
+    + ("empty_body", "html_200", "error_in_200")
+)
+"""The model was never asked: nothing is billed. All other faults spoil an answer that was paid for."""
+
+PACK_TROUBLES: dict[str, str] = {
+    "dropped": "an item has no answer (share of items)",
+    "duplicated": "an item is answered twice (share of items)",
+    "swapped": "two items have each other's answer (share of packs)",
+    "extra": "an answer for an id that nobody asked about (share of packs)",
+    "truncated": "the JSON ends too early (share of packs)",
+    "fenced": "the JSON stands in a code fence (share of packs)",
+}
+"""Kind of trouble in a packed answer -> what the client sees."""
+
+
+class FaultStep(NamedTuple):
+    """A fault that happens for some time: an outage is `http_503` with share 1."""
+
+    from_s: float
+    to_s: float
+    kind: str
+    share: float = 1.0
+
+
+class CapacityStep(NamedTuple):
+    """From `at_s` on, every limit is its setting times `factor`."""
+
+    at_s: float
+    factor: float
