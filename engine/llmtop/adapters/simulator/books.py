@@ -86,7 +86,8 @@ class Books:
             name: getattr(self, name)
             for name in (
                 "received", "served", "cut", "spoiled", "abandoned", "status_429", "in_flight",
-                "max_in_flight", "billed_requests", "billed_pusd", "prompt_tokens", "cached_tokens", "completion_tokens",
+                "max_in_flight", "billed_requests", "billed_pusd", "prompt_tokens", "cached_tokens",
+                "completion_tokens",
                 "reasoning_tokens",
             )
         }  # fmt: skip

@@ -32,7 +32,8 @@ def not_json() -> Complaint:
     return Complaint(
         400,
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your "
-        "HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
+        "HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid "
+        "JSON.)",
     )
 
 
@@ -100,8 +101,9 @@ def context_too_long(limit: int, prompt_tokens: int, output_tokens: int) -> Comp
     parts = f"your messages resulted in {prompt_tokens} tokens"
     if output_tokens:
         total = prompt_tokens + output_tokens
-        parts = f"you requested {total} tokens ({prompt_tokens} in the messages, "
-            f"{output_tokens} in the completion)"
+        parts = (
+            f"you requested {total} tokens ({prompt_tokens} for the prompt, {output_tokens} for the answer)"
+        )
     return Complaint(
         400,
         f"This model's maximum context length is {limit} tokens. However, {parts}. "

@@ -85,7 +85,7 @@ _NAMED = (
     ),
     Profile(
         name="flaky",
-        description="A third of all requests meets a fault: 5xx, 529, resets, slow, cut, malformed, odd answers.",
+        description="A third of all requests meets a fault: 5xx, 529, resets, slow, cut or odd answers.",
         latency="lognormal",
         latency_s=0.2,
         faults={

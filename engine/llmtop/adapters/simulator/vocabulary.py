@@ -48,9 +48,11 @@ HARMLESS_FAULTS = frozenset(
 """Odd, but the answer is a good one: a client has to take it."""
 
 UNBILLED_FAULTS = frozenset(
-    ("http_500", "http_502", "http_503", "http_504", "http_529", "reset_before", "hang")
-    + ("empty_body", "html_200", "error_in_200")
-)
+    (
+        "http_500", "http_502", "http_503", "http_504", "http_529",
+        "reset_before", "hang", "empty_body", "html_200", "error_in_200",
+    )
+)  # fmt: skip
 """The model was never asked: nothing is billed. All other faults spoil an answer that was paid for."""
 
 PACK_TROUBLES: dict[str, str] = {
