@@ -10,7 +10,7 @@ STARTER_CONFIG = '''\
 
 [provider]
 kind = "openai"                      # OpenAI and everything compatible; "simulator": no key, no network
-model = "gpt-5.5-mini"
+model = "gpt-5.4-mini"
 # base_url = "https://openrouter.ai/api/v1"
 # api_key_env = "OPENAI_API_KEY"     # the variable that holds the key, never the key itself; "" for none
 # timeout = "120s"
@@ -40,8 +40,8 @@ concurrency = "1-8-64"               # a number, MIN-MAX or MIN-START-MAX
 # max_cost = 5.00                    # USD; the run pauses before it is passed
 
 # [prices]                           # USD per million tokens, where the price table does not know the model
-# input = 0.25
-# output = 2.00
+# input = 0.75
+# output = 4.50
 
 [output]
 path = "results.jsonl"               # one line a finished item, written while the run goes
