@@ -30,6 +30,10 @@ class Refusal:
     """"second" or "minute"; empty where the limit is not one in time."""
 
 
+_PLACE_FREE_S = 1.0
+"""What a refusal for concurrency says about when to come back: nobody knows when a place gets free."""
+
+
 class _Wanted(NamedTuple):
     """What a limit is made of: equal ones are the same limit."""
 
@@ -87,7 +91,7 @@ class Admission:
             self._ramp_take(now)
             self._take(now, tokens)
         elif self._profile.count_refused:
-            self._take(now, 0.0)
+            self._count_refused(now)
         return refusal
 
     def release(self, now: float, unused_tokens: float) -> None:
@@ -121,13 +125,18 @@ class Admission:
             return worst
         cap = self.concurrency
         if cap and self.in_flight >= cap:
-            return Refusal("concurrency", 1.0, cap, self.in_flight, 1, "")
+            return Refusal("concurrency", _PLACE_FREE_S, cap, self.in_flight, 1, "")
         wait_s = self._ramp.wait_s(now) if self._ramp else 0.0
         return Refusal("ramp", wait_s, 0, 0, 1, "") if wait_s > 0 else None
 
     def _take(self, now: float, tokens: float) -> None:
         for each in self._limits:
             each.limit.take(now, 1.0 if each.made_of.cause == "requests" else tokens)
+
+    def _count_refused(self, now: float) -> None:
+        for each in self._limits:
+            if each.made_of.cause == "requests":
+                each.limit.count_refused(now)
 
     def _ramp_take(self, now: float) -> None:
         if self._ramp:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from llmtop.adapters.simulator.chat_request import ChatCall
-from llmtop.adapters.simulator.draws import Draws, reference_of
+from llmtop.adapters.simulator.draws import Draws
 from llmtop.adapters.simulator.packs import packed_answer, spoiled_json
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.prompts import tokens_of
@@ -67,9 +67,9 @@ def _pack_ids(call: ChatCall) -> tuple[str, ...]:
 def completion_body(
     profile: Profile, call: ChatCall, completion: Completion, number: int, created: int, cost_pusd: int
 ) -> dict[str, Any]:
-    """Return the answer's JSON. `number` tells answers to the same prompt apart."""
+    """Return the answer's JSON. `number` is one of its own for each answer."""
     return {
-        "id": f"chatcmpl-{reference_of(call.prompt.text)}{number:08x}",
+        "id": f"chatcmpl-{number:024x}",
         "object": "chat.completion",
         "created": created,
         "model": call.model,

@@ -101,9 +101,7 @@ def context_too_long(limit: int, prompt_tokens: int, output_tokens: int) -> Comp
     parts = f"your messages resulted in {prompt_tokens} tokens"
     if output_tokens:
         total = prompt_tokens + output_tokens
-        parts = (
-            f"you requested {total} tokens ({prompt_tokens} for the prompt, {output_tokens} for the answer)"
-        )
+        parts = f"you requested {total} tokens ({prompt_tokens} in, {output_tokens} out)"
     return Complaint(
         400,
         f"This model's maximum context length is {limit} tokens. However, {parts}. "

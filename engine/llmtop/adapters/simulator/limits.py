@@ -28,6 +28,9 @@ class Limit(Protocol):
     def take(self, now: float, amount: float) -> None:
         """Use `amount`, into debt if need be; negative: give it back."""
 
+    def count_refused(self, now: float) -> None:
+        """Use 1 for a request that was refused; never more than once the size into debt."""
+
     def left(self, now: float) -> float:
         """Return what is left, 0 at least."""
 
@@ -68,6 +71,10 @@ class TokenBucket:
     def take(self, now: float, amount: float) -> None:
         self._refill(now)
         self._level = min(self._capacity, self._level - amount)
+
+    def count_refused(self, now: float) -> None:
+        self._refill(now)
+        self._level = min(self._level, max(-self._capacity, self._level - 1))
 
     def left(self, now: float) -> float:
         self._refill(now)
@@ -123,6 +130,10 @@ class FixedWindow:
     def take(self, now: float, amount: float) -> None:
         self._turn(now)
         self._used = max(0.0, self._used + amount)
+
+    def count_refused(self, now: float) -> None:
+        self._turn(now)
+        self._used = max(self._used, min(self._amount, self._used + 1))
 
     def left(self, now: float) -> float:
         self._turn(now)

@@ -14,8 +14,12 @@ _UNITS = {"requests": {"second": "requests per second (RPS)", "minute": "request
           "tokens": {"second": "tokens per second (TPS)", "minute": "tokens per min (TPM)"}}  # fmt: skip
 
 
+_LONGEST_S = 365 * 86_400.0
+
+
 def go_duration(seconds: float) -> str:
     """Return a duration as Go prints it: `0s`, `20ms`, `1.5s`, `6m0s`, `1h2m3s`."""
+    seconds = min(seconds, _LONGEST_S)
     if seconds <= 0:
         return "0s"
     if seconds < 1:

@@ -34,6 +34,8 @@ from llmtop.errors import ConfigError, UsageError
 HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 64 * 1024 * 1024
 _KEEP_ALIVE_S = 3600.0
+_SHUTDOWN_S = 0.02
+"""Until what is in flight is aborted; to aiohttp 0 would mean for ever."""
 
 _Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -106,7 +108,7 @@ class SimulatedProvider:
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE_S,
         )
-        runner = web.ServerRunner(server, shutdown_timeout=0)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         site = web.TCPSite(runner, HOST, self._port, backlog=4096)
         try:

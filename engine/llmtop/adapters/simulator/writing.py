@@ -11,45 +11,56 @@ import re
 from llmtop.adapters.simulator.draws import reference_of
 from llmtop.adapters.simulator.prompts import tokens_of
 
-_WORD = re.compile(r"[^\W\d_]{5,}")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_LABELLED = re.compile(r"^[ \t]*[^\W\d_][\w -]{0,30}: +(\S.*)$", re.MULTILINE)
 _OPENINGS = (
-    "{title} is best understood by what it changes.",
-    "In short, {title} is a question of {a} and {b}.",
-    "{title} looks simple, and has a part that is easily missed.",
-    "The heart of {title} is how {a} meets {b}.",
+    "“{title}” is easier to see in an example than in a definition.",
+    "Taken by its words alone, “{title}” says little; its use says more.",
+    "“{title}” looks simple, and has a part that is easily missed.",
+    "Most people agree with “{title}” at once, and each for a reason of their own.",
 )
 _MIDDLES = (
-    "What counts is {a}; {b} follows from it, and {c} is the price.",
-    "It starts with {a}, goes on to {b}, and ends where {c} matters most.",
-    "Think of {a} first: without it neither {b} nor {c} can be explained.",
-    "Two things decide it, {a} and {b}; {c} is what people notice.",
+    "The weight lies on “{a}”, and “{b}” shows how far it reaches; “{c}” is what people notice first.",
+    "Start with “{a}”: what is meant by it decides how “{b}” and “{c}” are to be read.",
+    "Without “{a}” neither “{b}” nor “{c}” would make much sense here.",
+    "Two things decide it, “{a}” and “{b}”; the third, “{c}”, follows from them.",
 )
 _MORE = (
-    "A second look at {b} shows the same from another side.",
-    "Where {c} is missing, {a} takes its place for a while.",
-    "Those who work with {a} every day will recognise this.",
-    "None of this depends on {b} alone.",
+    "A second look at “{b}” shows the same from another side.",
+    "Where “{c}” is missing, “{a}” takes its place for a while.",
+    "Whoever meets “{a}” every day will recognise this.",
+    "None of this depends on “{b}” alone.",
 )
 _FALLBACK_WORDS = ("purpose", "measure", "practice")
-_MOST_SCANNED = 2_000
+_MOST_SCANNED = 1_000
+_MOST_WORDS_SCANNED = 300
 _TITLE_WORDS = 9
 _LAST_WORDS = 6
+_ORDER_WORDS = 20
+
+
+def subject_of(text: str) -> str:
+    """Return the part of a prompt that it is about, without the order ("Explain: ...").
+
+    That is the longest value of its `Label: value` lines, else what follows a colon in the first
+    line, else the line after a first line that ends with a colon, else the first line.
+    """
+    start = text[:_MOST_SCANNED]
+    if ":" not in start:
+        return start.strip()
+    labelled: list[str] = _LABELLED.findall(start)
+    if labelled:
+        return max(labelled, key=len).strip()
+    lines = [line.strip() for line in start.splitlines() if line.strip()]
+    order, _, rest = lines[0].partition(": ")
+    if rest.strip() and len(order.split()) <= _ORDER_WORDS:
+        return rest.strip()
+    return lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0]
 
 
 def title_of(text: str) -> str:
-    """Return the first words of what the prompt is about.
-
-    A first line that only gives the order ("Explain:") is passed over.
-    """
-    lines = [line.strip() for line in text[:_MOST_SCANNED].splitlines() if line.strip()]
-    if not lines:
-        return "Nothing"
-    line = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0]
-    order, colon, rest = line.partition(": ")
-    if colon and rest.strip() and len(order.split()) <= 8:
-        line = rest
-    words = line.split()
-    return " ".join(words[:_TITLE_WORDS]).rstrip(".,;:!?") or "This"
+    """Return the first words of what the prompt is about."""
+    return _shortened(subject_of(text))
 
 
 def last_words_of(text: str) -> str:
@@ -61,18 +72,23 @@ def answer_text(text: str, item_id: str | None, tokens: int = 0) -> str:
     """Return a few sentences about a prompt or an item of it; about `tokens` long where that is not 0."""
     reference = reference_of(text)
     pick = int(reference, 16)
-    words = _key_words(text, pick)
-    title = title_of(text)
+    subject = subject_of(text)
+    words = _key_words(subject, pick)
+    title = _shortened(subject)
     names = {"title": title, "a": words[0], "b": words[1], "c": words[2]}
     opening = _OPENINGS[pick % len(_OPENINGS)].format_map(names)
     middle = _MIDDLES[(pick >> 4) % len(_MIDDLES)].format_map(names)
     about = f"ref {reference}" if item_id is None else f"id {item_id}, ref {reference}"
-    end = f"It comes back to “{last_words_of(text)}” ({about})."
+    end = f"So much for “{last_words_of(text)}” ({about})."
     if not tokens:
         return f"{opening} {middle} {end}"
     return " ".join(
         [opening, middle, *_padding(names, pick, tokens - tokens_of(opening + middle + end)), end]
     )
+
+
+def _shortened(subject: str) -> str:
+    return " ".join(subject.split(maxsplit=_TITLE_WORDS)[:_TITLE_WORDS]).rstrip(".,;:!?") or "This"
 
 
 def _padding(names: dict[str, str], pick: int, tokens: int) -> list[str]:
@@ -86,7 +102,7 @@ def _padding(names: dict[str, str], pick: int, tokens: int) -> list[str]:
 
 def _key_words(text: str, pick: int) -> tuple[str, str, str]:
     """Return three longer words of the text, the same for the same text."""
-    found = list(dict.fromkeys(word.lower() for word in _WORD.findall(text[:_MOST_SCANNED])))
+    found = list(dict.fromkeys(_WORD.findall(text[:_MOST_WORDS_SCANNED])))
     if len(found) < 3:
         found = [*found, *_FALLBACK_WORDS]
     at = pick % len(found)
