@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from llmtop.adapters.ledger.lines import storable
 from llmtop.adapters.ledger.output import Output
 from llmtop.errors import UsageError
 from llmtop.model import ItemStatus
+
+_RETRIED: tuple[ItemStatus, ...] = ("failed", "rejected")
 
 
 def requeue(
@@ -73,3 +76,17 @@ def _renumber(connection: sqlite3.Connection, statuses: Sequence[ItemStatus]) ->
         ) AS moved WHERE results.seq = moved.seq""",
         tuple(statuses),
     )
+
+
+def retry_choice(values: Mapping[str, Any] | None) -> tuple[tuple[ItemStatus, ...], list[str] | None]:
+    """Return the statuses and ids that a `retry` command means.
+
+    `failed`, `rejected` (bool) choose statuses; `ids` (list) narrows it to these items. Ids without
+    a status mean those items whatever they came to; nothing at all means every failed item.
+    """
+    wanted = values or {}
+    ids = wanted.get("ids")
+    statuses: list[ItemStatus] = [status for status in _RETRIED if wanted.get(status)]
+    if not statuses:
+        statuses = ["done", "rejected", "failed"] if ids else ["failed"]
+    return tuple(statuses), list(ids) if ids else None

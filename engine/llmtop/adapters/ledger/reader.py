@@ -1,0 +1,118 @@
+"""Reading a run's ledger from outside: beside a live owner, or when nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
+from llmtop.adapters.ledger.pages import read_attempts, read_page, read_row
+from llmtop.adapters.ledger.records import RunRecord, Totals
+from llmtop.adapters.ledger.totals import read_counts, read_record, read_totals
+from llmtop.errors import StateError
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery
+from llmtop.model import Decision, ItemStatus, RunCounts
+
+_LINES_A_READ = 500
+
+
+class LedgerReader:
+    """A read-only connection: every call is a short read of its own, so it never holds up the owner.
+
+    Used from one thread at a time. Every method raises StateError when the file cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the ledger of the run in `folder`."""
+        self.path = folder / DATABASE_NAME
+        self._connection = read_database(self.path)
+
+    def __enter__(self) -> LedgerReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def record(self) -> RunRecord:
+        """Return the run as it stands."""
+        with in_words(self.path):
+            record = read_record(self._connection)
+        if record is None:
+            raise StateError(str(self.path), "is damaged: it holds no run", "restore it from a backup")
+        return record
+
+    def counts(self) -> RunCounts:
+        """Count items by what they came to."""
+        with in_words(self.path):
+            return read_counts(self._connection)
+
+    def totals(self) -> Totals:
+        """Return all counters, over all starts of the run."""
+        with in_words(self.path):
+            return read_totals(self._connection)
+
+    def items(self, query: ItemQuery) -> ItemPage:
+        """Return one page of items, in input order."""
+        with in_words(self.path):
+            return read_page(self._connection, query)
+
+    def item(self, item_id: str) -> ItemDetail | None:
+        """Return one item without its prompt (the ledger does not hold the input); None: no such id."""
+        with in_words(self.path):
+            row = read_row(self._connection, item_id)
+            if row is None:
+                return None
+            found = self._connection.execute("SELECT line FROM lines WHERE seq = ?", (row.seq,)).fetchone()
+            return ItemDetail(
+                row=row,
+                messages=None,
+                messages_note="",
+                result=orjson.loads(found[0]) if found else None,
+                attempts=read_attempts(self._connection, row.seq),
+            )
+
+    def offset(self, seq: int) -> int:
+        """Return where in the input the item begins, in bytes."""
+        with in_words(self.path):
+            found = self._connection.execute("SELECT byte_offset FROM items WHERE seq = ?", (seq,)).fetchone()
+        return int(found[0])
+
+    def decisions(self, limit: int) -> tuple[Decision, ...]:
+        """Return the last decisions and commands, newest last."""
+        with in_words(self.path):
+            rows = self._connection.execute(
+                """SELECT at, what, old, new, why, origin FROM (
+                    SELECT at, 1 AS kind, id, what, old, new, why, origin FROM decisions
+                    UNION ALL
+                    SELECT at, 2, id, 'command', '', verb || COALESCE(' ' || arguments, ''), message, origin
+                    FROM commands
+                ) AS everything ORDER BY at DESC, kind DESC, id DESC LIMIT ?""",
+                (limit,),
+            ).fetchall()
+        return tuple(Decision(*row) for row in reversed(rows))
+
+    def results(self, statuses: Sequence[ItemStatus] = ("done", "rejected", "failed")) -> Iterator[bytes]:
+        """Yield the lines of these results in input order, without newlines: each item at most once.
+
+        While the run goes, results that come in behind the place already read are in it.
+        """
+        marks = ", ".join("?" * len(statuses))
+        after = -1
+        while True:
+            with in_words(self.path):
+                rows = self._connection.execute(
+                    f"""SELECT results.seq, line FROM results JOIN lines ON lines.seq = results.seq
+                    WHERE results.seq > ? AND status IN ({marks}) ORDER BY results.seq LIMIT ?""",
+                    (after, *statuses, _LINES_A_READ),
+                ).fetchall()
+            for seq, line in rows:
+                after = seq
+                yield line
+            if len(rows) < _LINES_A_READ:
+                return
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        self._connection.close()
