@@ -32,7 +32,8 @@ def requeue(
             for file in output.files:
                 _renumber(connection, file.statuses)
             connection.execute(
-                "UPDATE run SET output_state = 'rewrite', finished_at = NULL, exit_code = NULL"
+                """UPDATE run SET output_state = 'rewrite', finished_at = NULL, exit_code = NULL,
+                state = CASE WHEN state IN ('finished', 'cancelled') THEN 'stopped' ELSE state END"""
             )
         connection.execute("DROP TABLE temp.chosen")
         connection.execute("COMMIT")
