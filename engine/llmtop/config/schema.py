@@ -86,8 +86,8 @@ class ExecutionConfig:
     """How items are sent."""
 
     mode: Mode = "realtime"
-    concurrency: Range = Range(1, 8, 512)
-    items_per_request: Range = Range(1, 1, 1)
+    concurrency: Range = field(default=Range(1, 8, 512))
+    items_per_request: Range = field(default=Range(1, 1, 1))
     order: Literal["input"] = "input"
     stop_grace: float = 10.0
     """Seconds that a polite stop waits for calls in flight."""
@@ -95,7 +95,7 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
-    """Declared limits of the provider; None: not declared. Shared by all runs on the same provider, key and model."""
+    """Declared limits of the provider; None: not declared. All runs on one provider, key and model share them."""
 
     requests_per_second: float | None = None
     requests_per_minute: float | None = None

@@ -83,7 +83,11 @@ class Bounds:
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, int | float | Decimal):
             return False
-        if not isinstance(value, int) and not math.isfinite(value):
+        if not (
+            value.is_finite()
+            if isinstance(value, Decimal)
+            else isinstance(value, int) or math.isfinite(value)
+        ):
             return False
         return (value > self.low if self.is_open else value >= self.low) and value <= self.high
 

@@ -39,7 +39,8 @@ def _parse(line: Line, name: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         what = f"is not JSON ({error.msg}, column {error.colno})"
-        if not line.end and error.pos >= len(text.rstrip()) - 1:
+        at_end = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
+        if not line.end and at_end:
             what = "is not JSON: the file ends in the middle of the line"
         raise InputError(where, what, _OBJECT) from None
     except _NoJson as error:

@@ -1,0 +1,54 @@
+"""Every sample that ships loads, and its prompt fits its data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from llmtop.adapters.sources import open_source
+from llmtop.config.loader import load_config
+from llmtop.policy.rendering import chat_request, needed_fields
+from llmtop.policy.template import Template
+
+SAMPLES = Path(__file__).parents[3] / "sample_configs"
+ITEMS = {"quickstart": 300, "rate_limited": 10, "openai": 20, "openrouter": 20, "local_server": 300}
+
+
+def test_no_sample_is_left_out() -> None:
+    assert {path.stem for path in SAMPLES.glob("*.toml")} == set(ITEMS)
+
+
+@pytest.mark.parametrize("name", sorted(ITEMS))
+def test_a_sample_loads_and_its_items_can_be_asked(name: str) -> None:
+    (config,) = load_config(SAMPLES / f"{name}.toml")
+    assert config.request.prompt is not None
+    template = Template(config.request.prompt)
+    source = open_source(config.input)
+
+    found = list(source.scan(needed_fields(template)))
+    first = next(source.items([0]))
+
+    assert len(found) >= ITEMS[name]
+    assert chat_request(config.request, config.provider.model, template, first).messages[-1]["role"] == "user"
+
+
+def test_the_local_server_sample_also_loads_with_its_other_blocks() -> None:
+    text = (SAMPLES / "local_server.toml").read_text()
+
+    blocks = re.findall(r"(?m)^# \[provider\]\n(?:^# \w+ = .*\n)+", text)
+
+    assert len(blocks) == 2
+    assert all("base_url" in block and "model" in block for block in blocks)
+
+
+def test_the_quickstart_and_the_rate_limited_sample_need_no_key_and_no_network() -> None:
+    for name, profile in (("quickstart", "quickstart"), ("rate_limited", "two_per_second")):
+        (config,) = load_config(SAMPLES / f"{name}.toml")
+
+        assert config.provider.kind == "simulator"
+        assert config.provider.simulator["profile"] == profile
+
+    assert config.limits.request_rate == 2
+    assert config.limits.burst == 2
