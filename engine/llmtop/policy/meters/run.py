@@ -25,7 +25,7 @@ class MeterTotals:
 
     requests: int = 0
     retries: int = 0
-    tokens: Usage = Usage()
+    tokens: Usage = field(default_factory=Usage)
     errors: ErrorsView = field(default_factory=ErrorsView)
 
 
