@@ -59,6 +59,18 @@ def export(
     return counter.count
 
 
+def export_run(
+    folder: Path,
+    out: Path | BinaryIO,
+    format: ExportFormat,
+    statuses: Sequence[ItemStatus],
+    raw: bool,
+) -> int:
+    """As `export`, of the run in `folder`. Raises StateError when its ledger cannot be read."""
+    with LedgerReader(folder) as reader:
+        return export(reader, out, format, statuses, raw)
+
+
 class _Counter:
     """Counts what passes."""
 

@@ -1,4 +1,4 @@
-"""The ledger: one SQLite file a run, its output files, its lock, and the state folder that holds them."""
+"""The ledger: one SQLite file a run, its output files and its lock."""
 
 from llmtop.adapters.ledger.ledger import Ledger
 from llmtop.adapters.ledger.lock import owner_pid
@@ -13,12 +13,9 @@ from llmtop.adapters.ledger.records import (
     Totals,
 )
 from llmtop.adapters.ledger.requeue import retry_choice
-from llmtop.adapters.ledger.state_folder import EngineEntry, EngineRecord, StateFolder
 
 __all__ = [
     "CommandRecord",
-    "EngineEntry",
-    "EngineRecord",
     "Entry",
     "ErrorCount",
     "Finish",
@@ -26,7 +23,6 @@ __all__ = [
     "LedgerReader",
     "RunRecord",
     "StateChange",
-    "StateFolder",
     "Totals",
     "owner_pid",
     "retry_choice",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -117,6 +118,14 @@ class Ledger:
         """Store the run's items, before `start`; return how many. Raises InputError (an id twice)."""
         with in_words(self.path):
             return add_items(self._connection, items, self.record.source_path)
+
+    def identify(self, fingerprint: str, parts: Mapping[str, str]) -> None:
+        """Note what makes this run this run, before `start`: it is known once the input was read."""
+        with in_words(self.path):
+            self._connection.execute(
+                "UPDATE run SET fingerprint = ?, fingerprint_parts = ?",
+                (fingerprint, json.dumps(dict(parts), sort_keys=True)),
+            )
 
     def start(
         self,
