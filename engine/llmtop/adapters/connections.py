@@ -7,19 +7,18 @@ arrived: the next request would take them for its own answer. Both would cross r
 
 from __future__ import annotations
 
+import socket
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakSet
 
-from aiohttp import BasicAuth, ClientRequest, ClientResponse, ClientTimeout, TCPConnector
+from aiohttp import AddrInfoType, BasicAuth, ClientRequest, ClientResponse, ClientTimeout, TCPConnector
 from yarl import URL
 
 from llmtop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -29,40 +28,46 @@ class Leg:
     """What one send learns about its connection."""
 
     is_connected: bool = False
-    is_reused: bool = False
+    is_new: bool = False
+    """Whether a socket was opened for it."""
 
 
 LEG: ContextVar[Leg] = ContextVar("llmtop_leg")
 
 
 class JudgedResponse(ClientResponse):
-    """A response that keeps its connection at the end of the body: `release` or `close` ends it."""
+    """A response that keeps its connection at the end of the body: `give_back` or `close` ends it."""
 
     def _response_eof(self) -> None:
         """Leave the connection where it is; without this override it would go back to the pool here."""
+
+    def give_back(self) -> None:
+        """The answer is whole and makes sense: let the connection serve the next request."""
+        super()._response_eof()
 
 
 class CleanConnector(TCPConnector):
     """A pool without a limit of its own, that never hands out a connection with leftovers on it."""
 
     def __init__(self) -> None:
-        super().__init__(limit=0)
-        self._used: WeakSet[ResponseHandler] = WeakSet()
+        super().__init__(limit=0, socket_factory=_open)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        """Return a clean connection, and note in the current `LEG` whether it was used before."""
-        leg = LEG.get()
+        """Return a clean connection, and note it in the current `LEG`."""
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None or not protocol.should_close:
-                break
+                LEG.get().is_connected = True
+                return connection
             connection.close()
-        leg.is_connected = True
-        if protocol is not None:
-            leg.is_reused = protocol in self._used
-            self._used.add(protocol)
-        return connection
+
+
+def _open(address: AddrInfoType) -> socket.socket:
+    """Open a socket, and note in the current `LEG` that it is a new one."""
+    LEG.get().is_new = True
+    family, kind, protocol, _name, _address = address
+    return socket.socket(family, kind, protocol)
 
 
 def environment_proxy(url: URL) -> tuple[URL, BasicAuth | None] | None:

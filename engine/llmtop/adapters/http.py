@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
 from llmtop import __version__
@@ -109,6 +110,7 @@ class HttpTransport:
         response = await self._session.post(
             url, data=request.body, headers=self._request_headers(request), allow_redirects=False
         )
+        assert isinstance(response, JudgedResponse)
         try:
             reply = await self._read(response)
             is_sound = 200 <= response.status < 600 and _looks_like_json(reply.body)
@@ -116,7 +118,7 @@ class HttpTransport:
             response.close()
             raise
         if is_sound:
-            response.release()
+            response.give_back()
         else:
             response.close()
         if 300 <= reply.status < 400:
@@ -134,9 +136,9 @@ class HttpTransport:
             return request.headers
         return {**request.headers, **self._key_headers(self._key.reveal())}
 
-    async def _read(self, response: ClientResponse) -> RawReply:
+    async def _read(self, response: JudgedResponse) -> RawReply:
         """Read the body, counting decoded bytes while they come."""
-        if sum(len(name) + len(value) for name, value in response.raw_headers) > _MAX_HEADER_BYTES:
+        if sum(map(len, chain.from_iterable(response.raw_headers))) > _MAX_HEADER_BYTES:
             raise HeadTooLarge(_MAX_HEADER_BYTES)
         content = response.content
         if content.is_eof():
@@ -150,7 +152,7 @@ class HttpTransport:
             body = self._key.mask_body(body, is_error=response.status >= 400)
         return RawReply(status=response.status, headers=headers, body=body)
 
-    async def _read_chunks(self, response: ClientResponse) -> bytes:
+    async def _read_chunks(self, response: JudgedResponse) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while chunk := await response.content.readany():

@@ -113,7 +113,7 @@ def _proxy_refused(error: ClientHttpProxyError) -> ProviderError:
 def _broken(error: BaseException, leg: Leg, host: str) -> ProviderError:
     """A connection that ended before its answer. On one used before: most likely it had ended already."""
     is_silent = not isinstance(error, ServerDisconnectedError) or isinstance(error.message, str)
-    if leg.is_reused and is_silent and isinstance(error, ClientConnectionError):
+    if leg.is_connected and not leg.is_new and is_silent and isinstance(error, ClientConnectionError):
         return ProviderError(
             error=ItemError("connection", f"a kept-alive connection to {host} had ended"),
             outcome=Outcome.FAULT,

@@ -27,12 +27,13 @@ _SHORTEST_FRAGMENT = 8
 class Secret:
     """A key that does not show itself: not in repr, str, logs or copies."""
 
-    __slots__ = ("_forms", "_is_long", "_value", "_word")
+    __slots__ = ("_forms", "_is_long", "_patterns", "_value", "_word")
 
     def __init__(self, value: str) -> None:
         self._value = value
         self._is_long = len(value) >= _LONG_ENOUGH
         self._forms = _forms(value) if self._is_long else ()
+        self._patterns = tuple(form.encode() for form in self._forms)
         self._word = re.compile(rf"(?<![\w-]){re.escape(value)}(?![\w-])")
 
     def __repr__(self) -> str:
@@ -60,8 +61,7 @@ class Secret:
         """Return a body with the key replaced; a placeholder is left in answers, where it may be a word."""
         if not self._is_long:
             return body if not is_error else self.mask(body.decode("latin-1")).encode("latin-1")
-        for form in self._forms:
-            pattern = form.encode()
+        for pattern in self._patterns:
             if pattern in body:
                 body = body.replace(pattern, _MASK.encode())
         return body

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from llmtop.model import LimitHeaders
@@ -19,6 +20,7 @@ from llmtop.model import LimitHeaders
 _LONGEST_S = 366 * 86_400.0
 """A wait above a year is kept as a year: nobody waits for it either way."""
 
+_MINUTE_S = 60.0
 _MAX_TEXT = 2_000
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _GO_DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{0,15})?(?:ns|us|µs|μs|ms|h|m|s)){1,8}", re.ASCII)
@@ -41,6 +43,7 @@ def _positive(seconds: float) -> float | None:
     return min(seconds, _LONGEST_S)
 
 
+@lru_cache(maxsize=1024)
 def go_duration_s(text: str) -> float | None:
     """Read `1s`, `6m0s`, `20ms`, `1h2m3s`, `1m26.4s`; seconds, 0 included. None: not a duration."""
     text = text.strip()[:100]
@@ -143,18 +146,13 @@ def wait_s(headers: Mapping[str, str], details: object, message: str, now: float
     return message_wait_s(message)
 
 
+@lru_cache(maxsize=4096)
 def _amount(text: str | None) -> float | None:
     """Read a count of requests or tokens; "-1" and the like mean that it is not said."""
     if not text:
         return None
     number = _number(text)
     return number if number is not None and math.isfinite(number) else None
-
-
-_RESOURCES: tuple[tuple[str, Literal["requests", "total_tokens"]], ...] = (
-    ("requests", "requests"),
-    ("tokens", "total_tokens"),
-)
 
 
 def limit_headers(
@@ -164,21 +162,16 @@ def limit_headers(
 
     `requests_window_s`: what the server counts requests over (some count a day under the same name).
     """
+    get = headers.get
     found: list[LimitHeaders] = []
-    for name, resource in _RESOURCES:
-        limit = headers.get(f"x-ratelimit-limit-{name}")
-        remaining = headers.get(f"x-ratelimit-remaining-{name}")
-        if limit is None and remaining is None:
-            continue
-        said = LimitHeaders(
-            resource=resource,
-            limit=_amount(limit),
-            remaining=_amount(remaining),
-            reset_s=_reset_s(headers.get(f"x-ratelimit-reset-{name}"), headers, now),
-            window_s=requests_window_s if resource == "requests" else 60.0,
-        )
-        if said.limit is not None or said.remaining is not None:
-            found.append(said)
+    limit, remaining = get("x-ratelimit-limit-requests"), get("x-ratelimit-remaining-requests")
+    if limit or remaining:
+        reset = _reset_s(get("x-ratelimit-reset-requests"), headers, now)
+        found.append(LimitHeaders("requests", _amount(limit), _amount(remaining), reset, requests_window_s))
+    limit, remaining = get("x-ratelimit-limit-tokens"), get("x-ratelimit-remaining-tokens")
+    if limit or remaining:
+        reset = _reset_s(get("x-ratelimit-reset-tokens"), headers, now)
+        found.append(LimitHeaders("total_tokens", _amount(limit), _amount(remaining), reset, _MINUTE_S))
     return tuple(found)
 
 
