@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from llmtop.adapters.ledger.files import open_private, sync_folder
+from llmtop.adapters.ledger.files import open_private, sync_folder, unwritable
 from llmtop.adapters.ledger.schema import APPLICATION_ID, check_version, migrate, version_of
 from llmtop.errors import StateError
 
@@ -22,16 +22,32 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
-def create_database(path: Path) -> sqlite3.Connection:
-    """Make a new database with all tables; raise StateError where the file exists or cannot be made."""
-    os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-    sync_folder(path.parent)
+def create_database(path: Path, fill: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """Make a new database with all tables and what `fill` puts into them, and open it.
+
+    It gets its name when it is complete, so a crash leaves no empty ledger behind. Raises
+    StateError where the file exists or cannot be made.
+    """
+    if path.exists():
+        raise StateError(str(path), "is there already", "give the new run another id")
+    draft = path.with_name(f"{path.name}.new")
     with in_words(path):
-        connection = _connect(path)
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrate(connection, str(path))
-        return connection
+        try:
+            draft.unlink(missing_ok=True)
+            os.close(open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            connection = sqlite3.connect(draft, isolation_level=None)
+            with contextlib.closing(connection):
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                migrate(connection, str(path))
+                fill(connection)
+                connection.execute("COMMIT")
+            draft.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return _connect(path)
 
 
 def open_database(path: Path) -> sqlite3.Connection:

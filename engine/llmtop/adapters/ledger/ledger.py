@@ -65,12 +65,8 @@ class Ledger:
         refuse_network_file_system(folder)
         lock = RunLock(folder)
         try:
-            connection = create_database(folder / DATABASE_NAME)
-            with in_words(folder / DATABASE_NAME):
-                insert_record(connection, record)
-                connection.execute("COMMIT")
-            ledger = cls(folder, lock, connection)
-            ledger._take_over()
+            connection = create_database(folder / DATABASE_NAME, lambda new: insert_record(new, record))
+            ledger = cls._owned(folder, lock, connection)
         except BaseException:
             lock.release()
             raise
@@ -88,8 +84,7 @@ class Ledger:
         lock = RunLock(folder)
         try:
             connection = open_database(folder / DATABASE_NAME)
-            ledger = cls(folder, lock, connection)
-            ledger._take_over()
+            ledger = cls._owned(folder, lock, connection)
         except BaseException:
             lock.release()
             raise
@@ -230,6 +225,16 @@ class Ledger:
             self._reader.close()
             self._connection.close()
             self._lock.release()
+
+    @classmethod
+    def _owned(cls, folder: Path, lock: RunLock, connection: sqlite3.Connection) -> Ledger:
+        try:
+            ledger = cls(folder, lock, connection)
+            ledger._take_over()
+        except BaseException:
+            connection.close()
+            raise
+        return ledger
 
     def _take_over(self) -> None:
         """Settle what the last owner left: output files, attempts without an end, saved counters."""
