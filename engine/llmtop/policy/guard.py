@@ -10,7 +10,6 @@ that memory for good, and a run must end).
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,7 +47,7 @@ class GuardVerdict:
     is_growth_allowed: bool
     """Whether the engine may read further ahead and raise concurrency."""
     ceiling: int | None
-    """Concurrency at the most; None: the guard sets no bound."""
+    """Concurrency at the most; None: the guard sets no bound. While intake is stopped it is what it was."""
     is_paused: bool
     level: Literal["good", "warn", "bad"]
     words: str
@@ -130,6 +129,7 @@ class MemoryGuard:
             return [self._enter("pause", now, why)]
         if self._stage == "idle":
             self._keep(concurrency)
+            self._ceiling = concurrency
             return [self._enter("intake", now, why)]
         if now - self._changed_at < _STEP_S:
             return []
@@ -141,19 +141,19 @@ class MemoryGuard:
 
     def _relent(self, now: float, why: str) -> list[GuardChange]:
         if self._stage == "pause" and self._config.action == "pause":
+            self._ceiling = None
             return [self._enter("idle", now, why)]
         if self._stage == "pause":
+            old, new = self._ceiling or self._before, min(self._floor, self._before)
+            self._ceiling = new
             changes = [self._enter("shrink", now, why)]
-            if self._ceiling is None:
-                changes.append(self._bound(now, self._before, min(self._floor, self._before), why))
-            return changes
+            return changes if old == new else [*changes, self._bound(now, old, new, why)]
         if self._stage == "shrink" and self._ceiling is not None:
             higher = max(self._ceiling + 1, int(self._ceiling / _SHRINK))
             if higher < self._before:
                 return [self._bound(now, self._ceiling, higher, why)]
-            lifted = self._bound(now, self._ceiling, self._before, why)
-            self._ceiling = None
-            return [lifted, self._enter("intake", now, why)]
+            return [self._bound(now, self._ceiling, self._before, why), self._enter("intake", now, why)]
+        self._ceiling = None
         return [] if self._stage == "idle" else [self._enter("idle", now, why)]
 
     def _keep(self, concurrency: int) -> None:
@@ -178,28 +178,6 @@ class MemoryGuard:
         if self._stage == "shrink":
             return f"concurrency {self._before} > {self._ceiling}"
         return {"idle": "idle", "intake": "takes in no more", "pause": "paused the run"}[self._stage]
-
-
-class MemoryTrend:
-    """Growth of the working set over the last minute, from one reading a second."""
-
-    def __init__(self) -> None:
-        self._readings: deque[tuple[float, int]] = deque(maxlen=120)
-
-    def add(self, now: float, working_set: int) -> None:
-        """Keep a reading in bytes; those older than a minute go."""
-        self._readings.append((now, working_set))
-        while now - self._readings[0][0] > 60.0:
-            self._readings.popleft()
-
-    @property
-    def bytes_per_min(self) -> float | None:
-        """Slope between the oldest and the newest reading; None within the first 10 s."""
-        if not self._readings:
-            return None
-        (first_at, first), (last_at, last) = self._readings[0], self._readings[-1]
-        span = last_at - first_at
-        return (last - first) / span * 60.0 if span >= 10.0 else None
 
 
 def _gib(size: int) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtop.config.schema import MemoryConfig
-from llmtop.policy.guard import GuardVerdict, MemoryGuard, MemoryTrend
+from llmtop.policy.guard import GuardVerdict, MemoryGuard
 
 LIMIT = 4 * 1024**3
 MARK = int(0.8 * LIMIT)
@@ -134,6 +134,24 @@ def test_it_comes_back_by_steps_too_and_ends_where_it_began() -> None:
     ]
 
 
+def test_while_intake_is_stopped_concurrency_cannot_grow() -> None:
+    engine = Engine(guard(), 64)
+
+    verdict = engine.live(3, OVER)
+
+    assert (verdict.stage, verdict.ceiling, verdict.is_growth_allowed) == ("intake", 64, False)
+
+
+def test_after_a_sudden_pause_it_comes_back_from_the_floor() -> None:
+    engine = Engine(guard(floor=16), 64)
+    engine.live(2, OVER)
+    engine.live(1, int(0.97 * LIMIT))
+
+    verdict = engine.live(6, MARK // 2)
+
+    assert (verdict.stage, verdict.ceiling) == ("shrink", 16)
+
+
 def test_close_to_the_limit_there_is_no_time_for_steps() -> None:
     engine = Engine(guard(), 64)
 
@@ -202,21 +220,3 @@ def test_a_change_says_why_with_the_numbers() -> None:
 @pytest.mark.parametrize(("share", "level"), [(0.5, "good"), (0.91, "warn"), (1.01, "bad")])
 def test_the_level_follows_the_mark(share: float, level: str) -> None:
     assert Engine(guard()).live(1, int(MARK * share)).level == level
-
-
-def test_growth_is_the_slope_of_the_last_minute() -> None:
-    trend = MemoryTrend()
-    for second in range(200):
-        trend.add(float(second), 1000 * second if second > 100 else 0)
-
-    assert trend.bytes_per_min == pytest.approx(60_000)
-
-
-def test_growth_is_unknown_in_the_first_seconds() -> None:
-    trend = MemoryTrend()
-    assert trend.bytes_per_min is None
-
-    trend.add(0.0, 5)
-    trend.add(9.0, 500)
-
-    assert trend.bytes_per_min is None
