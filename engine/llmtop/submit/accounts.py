@@ -17,7 +17,14 @@ class Accounts:
     """
 
     def __init__(
-        self, budget: Budget, pricer: Pricer, *, unpriced: int = 0, estimated: int = 0, maybe_billed: int = 0
+        self,
+        budget: Budget,
+        pricer: Pricer,
+        *,
+        unpriced: int,
+        estimated: int,
+        maybe_billed: int,
+        tokens: Usage,
     ) -> None:
         self.budget = budget
         self.pricer = pricer
@@ -25,6 +32,20 @@ class Accounts:
         self.unpriced = unpriced
         self.estimated = estimated
         self.maybe_billed = maybe_billed
+        self._tokens = [
+            tokens.input_tokens,
+            tokens.cached_input_tokens,
+            tokens.output_tokens,
+            tokens.reasoning_tokens,
+        ]
+
+    @property
+    def tokens(self) -> Usage:
+        """All tokens so far, over all starts."""
+        given, cached, taken, reasoned = self._tokens
+        return Usage(
+            input_tokens=given, cached_input_tokens=cached, output_tokens=taken, reasoning_tokens=reasoned
+        )
 
     def reserve_for(self, input_tokens: float, output_tokens: float) -> int:
         """Return the most that one try may cost, in pico-dollars; 0 where the price is unknown."""
@@ -44,6 +65,11 @@ class Accounts:
         """Replace a reservation by what the call cost."""
         self.estimated += usage.is_estimated
         self.unpriced += cost_pusd is None
+        tokens = self._tokens
+        tokens[0] += usage.input_tokens
+        tokens[1] += usage.cached_input_tokens
+        tokens[2] += usage.output_tokens
+        tokens[3] += usage.reasoning_tokens
         self.budget.settle(reserved_pusd, cost_pusd or 0)
 
     def lose(self, reserved_pusd: int) -> None:

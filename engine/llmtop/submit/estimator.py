@@ -15,7 +15,9 @@ _LONGEST_ANSWER = 4.0
 class Estimator:
     """The averages of one (model, template), fed by reported usage."""
 
-    def __init__(self, estimates: TokenEstimates, model: str, template: str, max_output_tokens: int | None) -> None:
+    def __init__(
+        self, estimates: TokenEstimates, model: str, template: str, max_output_tokens: int | None
+    ) -> None:
         self._estimates = estimates
         self._model = model
         self._template = template

@@ -39,7 +39,13 @@ def is_maybe_billed(error: ProviderError) -> bool:
 
 
 def end_of_answer(
-    attempt: Attempt, answer: Answer, at: float, latency_s: float, usage: Usage, cost: int | None, body: bytes
+    attempt: Attempt,
+    answer: Answer,
+    at: float,
+    latency_s: float,
+    usage: Usage,
+    cost: int | None,
+    body: bytes | None,
 ) -> AttemptEnd:
     """The end of an attempt that brought an answer."""
     return AttemptEnd(

@@ -56,6 +56,8 @@ class RealtimeSubmitter:
         self._dispatching: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.flights: dict[int, Flight] = {}
+        self.ceiling: int | None = None
+        """Requests in flight at the most, set by the memory guard; None: it sets no bound."""
         reception.on_again = self._put_back
         reception.on_commit = self._committed
 
@@ -91,6 +93,12 @@ class RealtimeSubmitter:
         """Break off what is in flight; its items go back to the queue."""
         for task in list(self._tasks.values()):
             task.cancel()
+
+    def give_up(self) -> None:
+        """Nothing can be written any more: end now, without waiting for what will not be committed."""
+        self._reception.uncommitted = 0
+        self.stop()
+        self.abort()
 
     def poke(self) -> None:
         """Something changed that may let work go on: a cap, a setting, items put back."""
@@ -128,6 +136,8 @@ class RealtimeSubmitter:
     async def _admitted(self, work: Work) -> tuple[Cost, Lease, int]:
         """Wait for the gate and the budget; both are granted together or not at all."""
         while True:
+            if self.ceiling is not None and len(self._tasks) >= self.ceiling:
+                self._hold_back(Cause.MEMORY)
             cost, most = self._reception.estimate(work)
             lease = self._line.try_acquire(cost) or await self._line.acquire(cost)
             if self._reception.accounts.budget.try_reserve(most):
@@ -183,6 +193,7 @@ class RealtimeSubmitter:
         del self._tasks[attempt_id]
         self.flights.pop(attempt_id, None)
         self._let_on(Cause.BUDGET)
+        self._let_on(Cause.MEMORY)
         self._wake.set()
 
     def _put_back(self, work: Work, delay_s: float) -> None:

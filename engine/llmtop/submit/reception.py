@@ -13,12 +13,12 @@ from typing import Any
 from llmtop.model import Answer, AttemptEnd, ItemError, Outcome, ProviderError, Reply, Result, Usage
 from llmtop.policy.limiter import Cost
 from llmtop.policy.meters import RunMeters
-from llmtop.policy.retry import Again, GiveUp, RetryPolicy
+from llmtop.policy.retry import Again, GiveUp, RetryPolicy, StopRun
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
 from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
-from llmtop.submit.work import Books, Exchange, Flight, Halt, Landed, Work
+from llmtop.submit.work import Books, Exchange, Flight, Halt, HaltReason, Landed, Work
 
 _RECENT = 60
 """Landed requests kept for the table."""
@@ -45,6 +45,7 @@ class Reception:
         self.uncommitted = 0
         """Results that the ledger has been given and has not committed yet."""
         self.recent: deque[Landed] = deque(maxlen=_RECENT)
+        self._has_succeeded = False
         self.on_again: Callable[[Work, float], None] = _nobody
         """Told which work is to be asked again, and after how many seconds."""
         self.on_commit: Callable[[], None] = _nothing
@@ -65,7 +66,7 @@ class Reception:
 
     def leaving(self, work: Work, now: float) -> None:
         """Count a request that was granted."""
-        self._meters.sent(now, is_retry=work.sends > 0, waited_s=max(0.0, now - work.ready_at))
+        self._meters.sent(now, max(0.0, now - work.ready_at), is_retry=work.sends > 0)
 
     def received(self, flight: Flight, reply: Reply, body: bytes | None) -> None:
         """Act on an answer, or on what came instead of one."""
@@ -96,6 +97,7 @@ class Reception:
         self, flight: Flight, answer: Answer, output: Any, body: bytes | None, now: float, latency_s: float
     ) -> None:
         at = self._wall()
+        self._has_succeeded = True
         usage = self._billable(flight, answer.usage, answer.text)
         cost = self._pay(flight.work, usage, answer.cost_pusd, at)
         self._meters.answered(now, latency_s, usage)
@@ -151,29 +153,37 @@ class Reception:
             tries_used=work.tries,
             refused_for_s=0.0 if work.refused_since is None else now - work.refused_since,
             refusals=work.refusals,
+            has_ever_succeeded=self._has_succeeded,
         )
         if isinstance(verdict, GiveUp):
-            self._meters.troubled(now, verdict.error, "1 item failed")
-            self._finish(flight, self._failure(flight, verdict.error, usage, at, latency_s), end, usage, cost, latency_s)
+            self._meters.troubled(now, at, verdict.error, "item failed")
+            self._finish(
+                flight,
+                self._failure(flight, verdict.error, usage, at, latency_s),
+                end,
+                usage,
+                cost,
+                latency_s,
+            )
             return
         self._settle(flight, error, usage, cost)
         self._books.end(end)
         delay_s = verdict.delay_s if isinstance(verdict, Again) else 0.0
-        self._meters.troubled(now, error.error, "1 try" if error.is_counted else "a wait")
+        self._meters.troubled(now, at, error.error, "try" if error.is_counted else "wait")
         self.recent.append(_landed(flight, latency_s, usage, cost, None, error.error, delay_s))
         self.on_again(work, delay_s)
-        if not isinstance(verdict, Again):
-            self._on_halt(Halt(verdict.reason, verdict.error.message, verdict.error))
+        if isinstance(verdict, StopRun):
+            reason: HaltReason = "throttled" if verdict.is_throttled else "refused"
+            self._on_halt(Halt(reason, error.error.message, error.error))
 
     def _count(self, work: Work, error: ProviderError, now: float) -> None:
         if error.is_counted:
             work.tries += 1
-        if error.outcome.is_refusal:
-            work.refusals += 1
-            work.refused_since = now if work.refused_since is None else work.refused_since
-        else:
             work.refusals = 0
             work.refused_since = None
+        else:
+            work.refusals += 1
+            work.refused_since = now if work.refused_since is None else work.refused_since
 
     def _failure(
         self, flight: Flight, error: ItemError, usage: Usage | None, at: float, latency_s: float
@@ -207,7 +217,7 @@ class Reception:
     def _price_of_failure(
         self, flight: Flight, error: ProviderError, at: float
     ) -> tuple[Usage | None, int | None]:
-        """Return what a failed call is known to have used and cost; (None, 0): nothing, as far as is known."""
+        """Return what a failed call is known to have used and cost; (None, 0): nothing."""
         if error.usage is None and error.cost_pusd is None:
             return None, 0
         usage = self._billable(flight, error.usage, "")
@@ -244,7 +254,7 @@ class Reception:
                 self._settle(flight, None, usage, cost)
             if result.cost_pusd is not None:
                 self.accounts.item_costs.add(result.cost_pusd)
-            self._meters.finished(self._clock(), result.status)
+            self._meters.finished_items(self._clock(), 1)
             self.recent.append(_landed(flight, latency_s, usage, cost, result.status, result.error, None))
             self._on_result(result)
             self.on_commit()

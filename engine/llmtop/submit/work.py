@@ -37,7 +37,7 @@ class Work:
     """Tries used up: refusals do not count."""
     sends: int = 0
     refusals: int = 0
-    """In a row."""
+    """Sends in a row that used up no try."""
     refused_since: float | None = None
     cost_pusd: int = 0
     """Paid for it so far, failed tries included."""
@@ -97,7 +97,7 @@ class Feed(Protocol):
         """Return the next item, or None when all have been given out."""
 
     def refill(self) -> bool:
-        """Look again for items without a result: True when there are some. Only while nothing is on its way."""
+        """Look again for items without a result: True when there are some. Only while all is at rest."""
 
 
 class Exchange(Protocol):

@@ -1,0 +1,250 @@
+"""All runs of one process: opens them, gives them lanes and transports, ticks and ends them.
+
+One engine, one event loop. Two runs on the same provider, key and model share a lane, so that
+they share its limits. The engine knows no screen: front ends hold doors (`llmtop.control`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from types import TracebackType
+from typing import BinaryIO
+
+from llmtop.adapters.home import Home
+from llmtop.adapters.http import HttpTransport
+from llmtop.adapters.prices import find_prices
+from llmtop.adapters.providers.catalog import wire_format
+from llmtop.config.kinds import effective_base_url
+from llmtop.config.schema import RunConfig
+from llmtop.engine.host import Host
+from llmtop.engine.lanes import Lanes
+from llmtop.engine.simulators import Simulators
+from llmtop.errors import ConfigError
+from llmtop.policy.estimates import TokenEstimates
+from llmtop.run.exchange import ChatExchange
+from llmtop.run.opened import Checked, Opened, Opener, StartOptions, check
+from llmtop.run.parts import Parts, assemble
+from llmtop.run.picture import line_of, picture
+from llmtop.run.run import Run
+from llmtop.snapshot import RunLine, Snapshot
+
+_TICK_S = 1.0
+_FILES_BESIDE_REQUESTS = 64
+"""Open files that are not connections to the provider: database, output, socket, viewers, logs."""
+_SEVERITY = (1, 4, 3, 6, 8, 143, 130, 7, 0)
+"""Exit codes, worst first: several runs end with the worst of theirs."""
+
+
+class Engine:
+    """Use it as `async with`: leaving it ends its runs politely and saves everything.
+
+    `runs` holds the runs by id; `failures` what a bug did to one of them.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        environ: Mapping[str, str] | None = None,
+        stdin: BinaryIO | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.home = home
+        self.runs: dict[str, Run] = {}
+        self.host = Host()
+        self._environ = os.environ if environ is None else environ
+        self._opener = Opener(home, stdin=stdin, on_progress=on_progress)
+        self._lanes = Lanes()
+        self._simulators = Simulators()
+        self._estimates = TokenEstimates()
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._mains: dict[str, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Engine {list(self.runs.values())}>"
+
+    async def __aenter__(self) -> Engine:
+        raise_file_limit()
+        self.host.read(time.monotonic())
+        await self._stack.__aenter__()
+        await self._stack.enter_async_context(self._simulators)
+        self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._end_runs()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self.host.close()
+            await self._stack.aclose()
+
+    # -- start -------------------------------------------------------------------------------
+
+    async def open(self, configs: Sequence[RunConfig], options: StartOptions) -> tuple[str, ...]:
+        """Check and open all runs before the first request of any leaves; return what to tell the user.
+
+        Raises ConfigError, InputError, UsageError, RunOwned or StateError; then nothing is started.
+        """
+        checked = [await self._check(config) for config in configs]
+        opened: list[Opened] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="open") as thread:
+            loop = asyncio.get_running_loop()
+            try:
+                for one in checked:
+                    run = await loop.run_in_executor(thread, self._opener.open, one, options)
+                    opened.append(run)
+            except BaseException:
+                for done in opened:
+                    done.ledger.close()
+                raise
+        for one_opened in opened:
+            await self._add(one_opened)
+        return tuple(f"{o.config.name}: {notice}" for o in opened for notice in o.notices)
+
+    def start(self) -> None:
+        """Let the opened runs go."""
+        for run in self.runs.values():
+            if run.id not in self._mains:
+                self._mains[run.id] = asyncio.create_task(run.main(), name=f"run {run.id}")
+
+    async def _check(self, config: RunConfig) -> Checked:
+        if config.provider.kind == "simulator" and config.provider.base_url is None:
+            config = await self._simulators.serve(config)
+        _check_files(config)
+        pricer = find_prices(config.provider, config.prices, time.time(), config.request.extra)
+        return check(config, pricer, self._environ)
+
+    async def _add(self, opened: Opened) -> None:
+        config, checked = opened.config, opened.checked
+        base_url = self._simulators.address(config) or effective_base_url(config.provider) or ""
+        wire = wire_format(config.provider.kind, base_url)
+        transport = await self._stack.enter_async_context(
+            HttpTransport(
+                base_url,
+                checked.key,
+                wire.key_headers,
+                config.provider.headers,
+                config.provider.timeout,
+                config.provider.connect_timeout,
+                config.provider.max_response_bytes,
+                is_proxied=config.provider.kind != "simulator",
+            )
+        )
+        exchange = ChatExchange(config, wire, transport, checked.template, checked.form)
+        lane = self._lanes.lane(config, base_url, checked.key)
+        run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates))
+        opened.ledger.start(asyncio.get_running_loop(), run.troubled, run.failed)
+        self.runs[run.id] = run
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """Wait until no run has anything to do. Raises what a bug raised in one of them."""
+        waits = asyncio.create_task(self._all_settled())
+        try:
+            await asyncio.wait([waits, *self._mains.values()], return_when=asyncio.FIRST_COMPLETED)
+            for main in self._mains.values():
+                if main.done():
+                    main.result()
+            await waits
+        finally:
+            waits.cancel()
+
+    async def _all_settled(self) -> None:
+        for run in self.runs.values():
+            await run.settled()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no run has anything to do unless somebody changes something."""
+        return all(run.is_settled for run in self.runs.values())
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the runs' exit codes."""
+        codes = {run.exit_code for run in self.runs.values()}
+        return next((code for code in _SEVERITY if code in codes), 0)
+
+    def stop(self, signal_code: int = 130) -> None:
+        """End all runs politely: nothing new, what is in flight lands within the grace."""
+        for run in self.runs.values():
+            run.stop(signal_code)
+
+    def stop_now(self, signal_code: int = 130) -> None:
+        """End all runs at once; nothing accepted is lost."""
+        for run in self.runs.values():
+            run.stop_now(signal_code)
+
+    def snapshot(self, run_id: str) -> Snapshot:
+        """Return one run as it stands."""
+        run = self.runs[run_id]
+        return picture(run, self.host.memory(run), self.host.processes(run.config.memory.per_process))
+
+    def lines(self) -> tuple[RunLine, ...]:
+        """List the runs."""
+        return tuple(line_of(run, os.getpid()) for run in self.runs.values())
+
+    async def _tick(self) -> None:
+        """Once a second: look at the machine, let the guard act, let runs save themselves; measure lag."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            lag_s = max(0.0, loop.time() - due)
+            self.host.read(loop.time())
+            for run in self.runs.values():
+                run.parts.meters.lagged(run.clock(), lag_s)
+                self.host.guard(run)
+                run.tick()
+
+    async def _end_runs(self) -> None:
+        for run in self.runs.values():
+            if not run.is_settled or run.standing.phase == "running":
+                run.stop_now(run.signal_code)
+            run.close()
+        await asyncio.gather(*self._mains.values(), return_exceptions=True)
+        faults: list[BaseException] = []
+        for run in self.runs.values():
+            run.parts.line.close()
+            try:
+                run.ledger.close()
+            except Exception as error:
+                faults.append(error)
+        if faults and not any(run.standing.fault for run in self.runs.values()):
+            raise faults[0]
+
+
+def _assembled(exchange: ChatExchange, checked: Checked, estimates: TokenEstimates, run: Run) -> Parts:
+    return assemble(run, exchange, checked.pricer, estimates)
+
+
+def raise_file_limit() -> None:
+    """Take as many open files as the system gives us: every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _check_files(config: RunConfig) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = config.execution.concurrency.high
+    if soft != resource.RLIM_INFINITY and most + _FILES_BESIDE_REQUESTS > soft:
+        raise ConfigError(
+            "execution.concurrency",
+            f"may reach {most}, and this process may open {soft} files",
+            f"raise the limit (`ulimit -n {most + _FILES_BESIDE_REQUESTS}`) or lower the concurrency",
+        )

@@ -1,0 +1,34 @@
+"""Which runs share limits: a lane for each provider, key and model."""
+
+from __future__ import annotations
+
+import hashlib
+
+from llmtop.adapters.secrets import Secret
+from llmtop.config.schema import RunConfig
+from llmtop.submit.gate import Lane
+
+
+class Lanes:
+    """The lanes of one process. The first run on a lane brings its limits; later ones join it."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[str, str, str], Lane] = {}
+
+    def lane(self, config: RunConfig, base_url: str, key: Secret | None) -> Lane:
+        """Return the lane of a run, made where it is the first on it."""
+        place = (base_url, _fingerprint(key), config.provider.model)
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = Lane(
+                f"{config.provider.kind}/{config.provider.model}",
+                config.limits,
+                config.execution.concurrency,
+                retry=config.retry,
+                tuning=config.tuner,
+            )
+        return lane
+
+
+def _fingerprint(key: Secret | None) -> str:
+    return "" if key is None else hashlib.sha256(key.reveal().encode()).hexdigest()

@@ -1,0 +1,234 @@
+"""One immutable picture of a run, from what its parts have counted. Made on demand, whatever the load."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmtop.model import Outcome
+from llmtop.policy.budget import project
+from llmtop.policy.limiter import Cause, Resource
+from llmtop.snapshot import (
+    CostView,
+    FlightRow,
+    HeldBy,
+    Knob,
+    MemoryView,
+    ProcessView,
+    RunLine,
+    Snapshot,
+    ThroughputView,
+    TunerView,
+)
+from llmtop.submit.work import Flight, Landed
+
+if TYPE_CHECKING:
+    from llmtop.run.run import Run
+
+_ROWS = 200
+_SLOW_FACTOR = 3.0
+
+
+def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
+    """Return the run as it stands now, beside what the engine knows of the machine."""
+    now, at = run.clock(), run.wall()
+    standing = run.standing
+    held = _held(run, now, at)
+    eta_s = run.parts.meters.eta_s(now, run.counts.pending) if standing.phase == "running" else None
+    cooldown_s = max(0.0, run.lane.hold_until - now)
+    latency = run.parts.meters.latency(now)
+    return Snapshot(
+        version=run.version,
+        at=at,
+        run_id=run.id,
+        name=run.name,
+        state=standing.word(in_flight=len(run.parts.submitter.flights), is_held=held.cause == Cause.COOLDOWN),
+        counts=run.counts,
+        state_detail=str(standing.fault or (standing.halt.message if standing.halt else "")),
+        model=run.config.provider.model,
+        provider=run.config.provider.kind,
+        via="realtime",
+        started_at=run.opened.record.started_at or run.opened.record.created_at,
+        elapsed_s=run.elapsed_s,
+        eta_s=eta_s,
+        eta_at=None if eta_s is None else at + eta_s,
+        exit_code=run.exit_code if run.is_settled else None,
+        output_path=str(run.config.output.path or ""),
+        held=held,
+        memory=memory,
+        processes=processes,
+        throughput=_throughput(run, now),
+        latency=latency,
+        cost=_cost(run),
+        errors=run.parts.meters.errors(now, cooldown_s),
+        tuner=_tuner(run),
+        rows=_rows(run, now, at, latency.request.p99),
+        log=tuple(run.log),
+        warnings=_warnings(run, memory, processes),
+        last_command=run.last_command,
+    )
+
+
+def line_of(run: Run, pid: int) -> RunLine:
+    """Return the run's line in a list of runs."""
+    standing = run.standing
+    accounts = run.parts.accounts
+    return RunLine(
+        run_id=run.id,
+        name=run.name,
+        state=standing.word(in_flight=len(run.parts.submitter.flights), is_held=False),
+        counts=run.counts,
+        cost_pusd=accounts.budget.spent,
+        is_cost_at_least=accounts.unpriced > 0 or accounts.estimated > 0,
+        created_at=run.opened.record.created_at,
+        pid=pid,
+        model=run.config.provider.model,
+    )
+
+
+def _held(run: Run, now: float, at: float) -> HeldBy:
+    waits = run.parts.line.waits
+    cause = waits.binding
+    return HeldBy(
+        cause=None if cause is None else str(cause),
+        detail=waits.detail,
+        shares=tuple((str(name), share) for name, share in waits.shares(now)),
+        total_s=tuple((str(name), seconds) for name, seconds in waits.totals(now)),
+        until_at=at + run.lane.hold_until - now if run.lane.hold_until > now else None,
+    )
+
+
+def _throughput(run: Run, now: float) -> ThroughputView:
+    submitter = run.parts.submitter
+    in_flight = len(submitter.flights)
+    return replace(
+        run.parts.meters.throughput(now),
+        in_flight=in_flight,
+        concurrency=run.lane.concurrency,
+        queued=max(0, run.counts.pending - in_flight),
+        retry_waiting=submitter.waiting,
+    )
+
+
+def _cost(run: Run) -> CostView:
+    accounts = run.parts.accounts
+    budget = accounts.budget
+    projected = project(budget.spent, run.counts.finished, run.counts.total, accounts.item_costs)
+    expected, low, high = projected or (None, None, None)
+    does_hold = None if expected is None or budget.cap is None else expected + budget.maybe <= budget.cap
+    used = accounts.tokens
+    return CostView(
+        spent_pusd=budget.spent,
+        is_at_least=accounts.unpriced > 0 or accounts.estimated > 0,
+        is_price_known=accounts.pricer.is_known,
+        reserved_pusd=budget.reserved,
+        cap_pusd=budget.cap,
+        projected_pusd=expected,
+        projected_low_pusd=low,
+        projected_high_pusd=high,
+        does_cap_hold=does_hold,
+        maybe_billed=accounts.maybe_billed,
+        price_origin=accounts.pricer.origin,
+        input_tokens=used.input_tokens,
+        cached_input_tokens=used.cached_input_tokens,
+        output_tokens=used.output_tokens,
+        reasoning_tokens=used.reasoning_tokens,
+    )
+
+
+def _tuner(run: Run) -> TunerView:
+    lane = run.lane
+    bounds = lane.bounds
+    origins = run.config.origins
+    knobs = [
+        Knob(
+            name="concurrency",
+            value=str(lane.concurrency),
+            low=str(bounds.low),
+            high=str(bounds.high),
+            origin=origins.get("execution.concurrency", "default"),
+        )
+    ]
+    rate = lane.stated(Resource.REQ)
+    if rate is not None:
+        origin: str | None = origins.get("limits.requests_per_second") or origins.get(
+            "limits.requests_per_minute"
+        )
+        knobs.append(Knob(name="requests_per_second", value=f"{rate:.10g}", origin=origin or "reported"))
+    tokens = lane.stated(Resource.TOTAL)
+    if tokens is not None:
+        said: str = origins.get("limits.tokens_per_minute") or "reported"
+        knobs.append(Knob(name="tokens_per_minute", value=f"{tokens * 60:.10g}", origin=said))
+    cap = run.parts.accounts.budget.cap
+    if cap is not None:
+        knobs.append(Knob(name="max_cost", value=str(cap), origin=origins.get("budget.max_cost", "default")))
+    return TunerView(knobs=tuple(knobs), decisions=tuple(run.decisions))
+
+
+def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightRow, ...]:
+    slow_s = math.inf if p99_s is None else _SLOW_FACTOR * p99_s
+    flying = sorted(run.parts.submitter.flights.values(), key=lambda flight: flight.started)
+    rows = [_flying(flight, now, slow_s) for flight in flying[:_ROWS]]
+    landed = reversed(run.parts.reception.recent)
+    rows += [_landed(row) for row, _ in zip(landed, range(_ROWS - len(rows)), strict=False)]
+    return tuple(rows)
+
+
+def _flying(flight: Flight, now: float, slow_s: float) -> FlightRow:
+    age_s = now - flight.started
+    is_slow = age_s > slow_s
+    return FlightRow(
+        key=f"r{flight.attempt.id:05d}",
+        via="rt",
+        state="slow" if is_slow else "sent",
+        item_id=flight.work.item.id,
+        items_done=0,
+        items=1,
+        attempt=flight.attempt.number,
+        started_at=flight.attempt.started_at,
+        role="warn" if is_slow else "plain",
+    )
+
+
+def _landed(row: Landed) -> FlightRow:
+    error = row.error
+    role = "plain" if row.status == "done" else "warn" if row.status is None else "bad"
+    return FlightRow(
+        key=f"r{row.attempt.id:05d}",
+        via="rt",
+        state=_landed_state(row),
+        item_id=row.item_id,
+        items_done=1 if row.status else 0,
+        items=1,
+        attempt=row.attempt.number,
+        started_at=row.attempt.started_at,
+        latency_s=row.latency_s,
+        tokens=row.tokens,
+        cost_pusd=row.cost_pusd,
+        note="" if error is None else f"{error.type}: {error.message}",
+        role=role,  # type: ignore[arg-type]
+    )
+
+
+def _landed_state(row: Landed) -> str:
+    if row.status is not None:
+        return row.status
+    what = str(row.error.http_status or row.error.type) if row.error else Outcome.FAULT.value
+    return f"again {what} in {row.again_in_s or 0:.1f}s"
+
+
+def _warnings(run: Run, memory: MemoryView, processes: ProcessView) -> tuple[str, ...]:
+    accounts = run.parts.accounts
+    found = []
+    if memory.level != "good":
+        found.append(f"memory: {memory.guard}")
+    if processes.warning:
+        found.append(processes.warning)
+    if not accounts.pricer.is_known and accounts.unpriced:
+        found.append(f"the price of {run.config.provider.model} is unknown: the cost shown is what is known")
+    if accounts.estimated:
+        found.append(f"{accounts.estimated} answers came without believable usage: their cost is estimated")
+    if accounts.maybe_billed:
+        found.append(f"{accounts.maybe_billed} requests lost their answer: possibly billed")
+    return tuple(found)
