@@ -1,0 +1,110 @@
+"""`llmtop plan`, which is `llmtop run --dry-run`: what a run would be, with nothing sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmtop.cleaning import clean
+from llmtop_tui.cli.common import Common
+from llmtop_tui.cli.configs import (
+    ConcurrencyOption,
+    ConfigArguments,
+    CostOption,
+    LimitOption,
+    OutputOption,
+    RequestsOption,
+    SetOption,
+    TokensOption,
+    load_all,
+)
+from llmtop_tui.cli.printing import put, put_json
+from llmtop_tui.figures import usd, usd_exact
+from llmtop_tui.format import age, count, memory
+
+if TYPE_CHECKING:
+    from llmtop.control.launch import Plan
+
+    from llmtop.config.schema import RunConfig
+
+
+def plan(
+    common: Common,
+    configs: ConfigArguments,
+    limit: LimitOption = None,
+    set_: SetOption = None,
+    concurrency: ConcurrencyOption = None,
+    max_requests_per_minute: RequestsOption = None,
+    max_tokens_per_minute: TokensOption = None,
+    max_cost: CostOption = None,
+    output: OutputOption = None,
+) -> int:
+    """What a run would be; nothing is sent.
+
+    Items, requests, tokens, cost and time, and which mode fits.
+    """
+    flags = {
+        "input.limit": limit,
+        "execution.concurrency": concurrency,
+        "limits.requests_per_minute": max_requests_per_minute,
+        "limits.tokens_per_minute": max_tokens_per_minute,
+        "budget.max_cost": max_cost,
+        "output.path": output,
+    }
+    return show_plans(common, load_all(configs, overrides=set_ or (), flags=flags))
+
+
+def show_plans(common: Common, configs: Sequence[RunConfig]) -> int:
+    """Print the plans of these runs; return 0."""
+    from llmtop.control.launch import plan_of
+
+    plans = plan_of(configs)
+    if common.is_json:
+        put_json([as_object(each) for each in plans])
+        return 0
+    for at, each in enumerate(plans):
+        for line in ([""] if at else []) + lines(each):
+            put(line)
+    return 0
+
+
+def lines(each: Plan) -> list[str]:
+    """Return one plan for a person."""
+    return [
+        f"plan       {clean(each.name)}: nothing was sent",
+        f"items      {count(each.items)}",
+        f"requests   {count(each.requests)}",
+        f"tokens     about {count(each.input_tokens)} in, at most {count(each.output_tokens)} out",
+        f"cost       {_cost(each.realtime_pusd)} realtime, {_cost(each.batch_pusd)} by the batch API",
+        f"time       about {age(each.duration_s)} realtime, up to 24 h by the batch API",
+        f"held by    {clean(each.bound_by)}: {clean(each.bounds[0].detail)}",
+        *(f"           {clean(bound.detail)} alone: {age(bound.duration_s)}" for bound in each.bounds[1:]),
+        f"memory     about {memory(each.memory_bytes)}",
+        *(f"advice     {clean(line)}" for line in each.advice),
+        *(f"assumed    {clean(line)}" for line in each.assumptions),
+    ]
+
+
+def _cost(pusd: int | None) -> str:
+    return "unknown" if pusd is None else f"at most about {usd(pusd)}"
+
+
+def as_object(each: Plan) -> dict[str, Any]:
+    """Return one plan for a program."""
+    return {
+        "name": each.name,
+        "items": each.items,
+        "requests": each.requests,
+        "input_tokens": each.input_tokens,
+        "output_tokens": each.output_tokens,
+        "realtime": {"cost_usd": usd_exact(each.realtime_pusd), "duration_s": round(each.duration_s, 3)},
+        "batch": {"cost_usd": usd_exact(each.batch_pusd)},
+        "bound_by": each.bound_by,
+        "bounds": [
+            {"cause": bound.cause, "detail": bound.detail, "duration_s": round(bound.duration_s, 3)}
+            for bound in each.bounds
+        ],
+        "memory_bytes": each.memory_bytes,
+        "advice": list(each.advice),
+        "assumptions": list(each.assumptions),
+    }

@@ -1,0 +1,158 @@
+"""What `llmtop show` prints of a snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmtop.cleaning import clean
+from llmtop.model import Decision
+from llmtop.snapshot import ErrorKind, Percentiles, Snapshot
+from llmtop_tui.cli.printing import Column, table, terminal_width
+from llmtop_tui.figures import date_and_clock, usd, usd_exact, utc
+from llmtop_tui.format import UNKNOWN, age, clock, count, done_percent, latency
+from llmtop_tui.jsonlines import counts_of, decision_of, progress_of, settings_of
+from llmtop_tui.plain import cost_words, next_steps, state_words
+
+_SETTINGS = (Column("SETTING"), Column("VALUE"), Column("RANGE"), Column("FROM"))
+_DECISIONS = (Column("AT"), Column("WHAT"), Column("CHANGE"), Column("BY"), Column("WHY", least=10))
+
+
+def lines(snapshot: Snapshot, decisions: Sequence[Decision]) -> list[str]:
+    """Return one run for a person: a block a subject, in a fixed order."""
+    counts, flow = snapshot.counts, snapshot.throughput
+    detail = clean(snapshot.state_detail, limit=300)
+    shown = [
+        f"run        {clean(snapshot.run_id)} ({clean(snapshot.name)})",
+        f"state      {state_words(snapshot)}{f': {detail}' if detail else ''}",
+        f"provider   {clean(snapshot.provider) or UNKNOWN}, model {clean(snapshot.model) or UNKNOWN}, "
+        f"{snapshot.via}",
+        f"items      {count(counts.total)}: done {count(counts.done)} "
+        f"({done_percent(counts.done, counts.total)}), rejected {count(counts.rejected)}, "
+        f"failed {count(counts.failed)}, pending {count(counts.pending)}",
+        f"time       started {date_and_clock(snapshot.started_at)}, ran {age(snapshot.elapsed_s)}, "
+        f"left {age(snapshot.eta_s)}",
+        f"rates      {flow.requests_per_s:.2f} requests/s, {flow.items_per_s:.2f} items/s, "
+        f"{flow.input_tokens_per_s + flow.output_tokens_per_s:,.0f} tokens/s, "
+        f"in flight {flow.in_flight} of {flow.concurrency}",
+        f"requests   {count(flow.requests)}, retries {count(flow.retries)}, 429s {count(flow.throttled_429)}",
+        f"latency    {_percentiles(snapshot.latency.request)}",
+    ]
+    shown += _money(snapshot)
+    shown.append(f"held by    {_held(snapshot)}")
+    shown.append(f"output     {clean(snapshot.output_path, limit=4096) or 'the ledger only'}")
+    shown += [f"warning    {clean(warning, limit=300)}" for warning in snapshot.warnings]
+    shown += [_error(kind) for kind in snapshot.errors.kinds]
+    shown += _settings(snapshot) + _decided(decisions)
+    return shown + [f"next       {step}" for step in next_steps(snapshot)]
+
+
+def as_object(snapshot: Snapshot, decisions: Sequence[Decision]) -> dict[str, Any]:
+    """Return one run for a program."""
+    cost, flow = snapshot.cost, snapshot.throughput
+    return {
+        "run_id": snapshot.run_id,
+        "name": snapshot.name,
+        **progress_of(snapshot),
+        "state_detail": snapshot.state_detail,
+        "items": snapshot.counts.total,
+        "counts": counts_of(snapshot),
+        "provider": snapshot.provider,
+        "model": snapshot.model,
+        "via": snapshot.via,
+        "started_at": utc(snapshot.started_at),
+        "elapsed_s": round(snapshot.elapsed_s, 3),
+        "requests": flow.requests,
+        "retries": flow.retries,
+        "throttled_429": flow.throttled_429,
+        "max_cost_usd": usd_exact(cost.cap_pusd),
+        "reserved_usd": usd_exact(cost.reserved_pusd),
+        "projected_usd": usd_exact(cost.projected_pusd),
+        "maybe_billed": cost.maybe_billed,
+        "price_origin": cost.price_origin,
+        "tokens": {
+            "input": cost.input_tokens,
+            "cached_input": cost.cached_input_tokens,
+            "output": cost.output_tokens,
+            "reasoning": cost.reasoning_tokens,
+        },
+        "held_by": {
+            "cause": snapshot.held.cause,
+            "detail": snapshot.held.detail,
+            "shares": dict(snapshot.held.shares),
+            "lost_s": dict(snapshot.held.total_s),
+        },
+        "errors": [
+            {"type": kind.name, "count": kind.count, "last_message": kind.last_message}
+            for kind in snapshot.errors.kinds
+        ],
+        "warnings": list(snapshot.warnings),
+        "settings": settings_of(snapshot),
+        "decisions": [{"at": utc(each.at), **decision_of(each)} for each in decisions],
+        "exit_code": snapshot.exit_code,
+        "output": snapshot.output_path or None,
+    }
+
+
+def _percentiles(these: Percentiles) -> str:
+    return f"p50 {latency(these.p50)}, p95 {latency(these.p95)}, p99 {latency(these.p99)}"
+
+
+def _money(snapshot: Snapshot) -> list[str]:
+    cost = snapshot.cost
+    reserved = f", reserved {usd(cost.reserved_pusd)}" if cost.reserved_pusd else ""
+    projected = f", at the end {usd(cost.projected_pusd)}" if cost.projected_pusd is not None else ""
+    found = [
+        f"cost       {cost_words(snapshot)}{reserved}{projected}, prices from {clean(cost.price_origin)}"
+    ]
+    if cost.maybe_billed:
+        found.append(
+            f"           {count(cost.maybe_billed)} requests possibly billed besides: no answer came"
+        )
+    found.append(
+        f"tokens     {count(cost.input_tokens)} in ({count(cost.cached_input_tokens)} cached), "
+        f"{count(cost.output_tokens)} out ({count(cost.reasoning_tokens)} reasoning)"
+    )
+    return found
+
+
+def _held(snapshot: Snapshot) -> str:
+    held = snapshot.held
+    if held.cause is None and not held.total_s:
+        return "nothing"
+    shares = ", ".join(f"{clean(cause)} {part:.0%}" for cause, part in held.shares if part > 0)
+    lost = ", ".join(f"{clean(cause)} {age(seconds)}" for cause, seconds in held.total_s if seconds > 0)
+    now = f"{clean(held.cause)} {clean(held.detail)}".strip() if held.cause else "nothing now"
+    return "; ".join(part for part in (now, shares, f"lost to {lost}" if lost else "") if part)
+
+
+def _error(kind: ErrorKind) -> str:
+    parts = [f"error      {clean(kind.name)} {count(kind.count)}", clean(kind.cost), clean(kind.last_message)]
+    return ", ".join(part for part in parts if part)
+
+
+def _settings(snapshot: Snapshot) -> list[str]:
+    rows = [
+        (
+            clean(knob.name),
+            clean(knob.value),
+            clean(f"{knob.low}-{knob.high}") if knob.low and knob.high else UNKNOWN,
+            clean(knob.origin) + (", pinned" if knob.is_pinned else ""),
+        )
+        for knob in snapshot.tuner.knobs
+    ]
+    return ["", *table(_SETTINGS, rows, None)] if rows else []
+
+
+def _decided(decisions: Sequence[Decision]) -> list[str]:
+    rows = [
+        (
+            clock(each.at),
+            clean(each.what),
+            f"{clean(each.old)} -> {clean(each.new)}",
+            clean(each.by),
+            clean(each.why, limit=200),
+        )
+        for each in decisions
+    ]
+    return ["", *table(_DECISIONS, rows, terminal_width()), ""] if rows else []
