@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import socket
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
-from aiohttp import AddrInfoType, BasicAuth, ClientRequest, ClientResponse, ClientTimeout, TCPConnector
+from aiohttp import (
+    AddrInfoType,
+    ClientRequest,
+    ClientResponse,
+    ClientTimeout,
+    TCPConnector,
+    encode_basic_auth,
+)
 from yarl import URL
 
 from llmtop.errors import ConfigError
@@ -70,8 +77,16 @@ def _open(address: AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-def environment_proxy(url: URL) -> tuple[URL, BasicAuth | None] | None:
-    """Return the proxy that the environment names for `url`, and its user; None: go directly.
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy, and the headers that it wants."""
+
+    url: URL
+    headers: dict[str, str] | None = field(repr=False)
+
+
+def environment_proxy(url: URL) -> Proxy | None:
+    """Return the proxy that the environment names for `url`; None: go directly.
 
     HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in both spellings. Looked up once: aiohttp's own
     `trust_env` asks in a thread for each request, and lets an entry of `.netrc` clash with our key.
@@ -87,5 +102,7 @@ def environment_proxy(url: URL) -> tuple[URL, BasicAuth | None] | None:
             "is no http or https address",
             "Set it to http://host:port, or put the provider's host into NO_PROXY.",
         )
-    user = BasicAuth(proxy.user or "", proxy.password or "") if proxy.user or proxy.password else None
-    return proxy.with_user(None), user
+    headers = None
+    if proxy.user or proxy.password:
+        headers = {"Proxy-Authorization": encode_basic_auth(proxy.user or "", proxy.password or "")}
+    return Proxy(proxy.with_user(None), headers)

@@ -68,15 +68,13 @@ class HttpTransport:
         return f"HttpTransport({str(self._base_url)!r}, key={self._key!r}, {state})"
 
     async def __aenter__(self) -> Self:
-        proxy, user = self._proxy or (None, None)
         self._session = ClientSession(
             connector=CleanConnector(),
             response_class=JudgedResponse,
             cookie_jar=DummyCookieJar(),
             timeout=self._timeout,
             headers={"User-Agent": f"llmtop/{__version__}", **self._headers},
-            proxy=proxy,
-            proxy_auth=user,
+            proxy=self._proxy.url if self._proxy else None,
             max_line_size=_MAX_HEADER_LINE,
             max_field_size=_MAX_HEADER_LINE,
             max_headers=_MAX_HEADERS,
@@ -98,17 +96,23 @@ class HttpTransport:
         leg = Leg()
         LEG.set(leg)
         try:
-            return await self._exchange(request)
+            reply = await self._exchange(request)
         except faults.EXPECTED as error:
-            fault = faults.fault_of(error, leg, self._base_url, self._timeout.total or 0.0)
-        return fault if self._key is None else faults.masked(fault, self._key)
+            reply = faults.fault_of(error, leg, self._base_url, self._timeout.total or 0.0)
+        if isinstance(reply, ProviderError) and self._key is not None:
+            return faults.masked(reply, self._key)
+        return reply
 
     async def _exchange(self, request: WireRequest) -> RawReply | ProviderError:
         if self._session is None:
             raise RuntimeError("the transport is not open")
         url = self._urls.get(request.path) or self._url(request.path)
         response = await self._session.post(
-            url, data=request.body, headers=self._request_headers(request), allow_redirects=False
+            url,
+            data=request.body,
+            headers=self._request_headers(request),
+            allow_redirects=False,
+            proxy_headers=self._proxy.headers if self._proxy else None,
         )
         assert isinstance(response, JudgedResponse)
         try:
@@ -150,6 +154,8 @@ class HttpTransport:
         headers = {name.lower(): value for name, value in response.headers.items()}
         if self._key is not None:
             body = self._key.mask_body(body, is_error=response.status >= 400)
+            if response.status >= 300:
+                headers = {name: self._key.mask(value) for name, value in headers.items()}
         return RawReply(status=response.status, headers=headers, body=body)
 
     async def _read_chunks(self, response: JudgedResponse) -> bytes:
