@@ -1,7 +1,6 @@
 """What each provider kind has of its own: address, key variable, default model.
 
-The one place for these defaults. Wire formats have their own copy of nothing here: they are
-told the effective address and variable.
+A run's settings say what is effective; this is where that comes from when the config is silent.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
-    """Declared limits of the provider; None: not declared. All runs on one provider, key and model share them."""
+    """Declared limits of the provider; None: not declared. Runs on one provider, key and model share them."""
 
     requests_per_second: float | None = None
     requests_per_minute: float | None = None

@@ -6,18 +6,33 @@ pass through untouched. Kinds are `Item.kind`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
 from llmtop.config.schema import RequestConfig
 from llmtop.errors import InputError
 from llmtop.model import ChatRequest, Item
-from llmtop.policy.template import Template
 
 
-def needed_fields(template: Template | None) -> frozenset[str] | None:
+class PromptTemplate(Protocol):
+    """A prompt with holes, as `policy.template` makes it."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it needs."""
+
+    def render(self, fields: Mapping[str, Any]) -> str:
+        """Fill the holes. Raises InputError when a field is missing."""
+
+
+def needed_fields(template: PromptTemplate | None) -> frozenset[str] | None:
     """Return the fields that every plain item must have; None: no prompt, so no plain item will do."""
     return None if template is None else template.fields
 
 
-def chat_request(config: RequestConfig, model: str, template: Template | None, item: Item) -> ChatRequest:
+def chat_request(
+    config: RequestConfig, model: str, template: PromptTemplate | None, item: Item
+) -> ChatRequest:
     """Return what is asked about an item. Raises InputError when it cannot be asked."""
     if item.kind == "openai":
         return _ready_body(model, item)
@@ -41,7 +56,9 @@ def chat_request(config: RequestConfig, model: str, template: Template | None, i
     )
 
 
-def _from_prompt(config: RequestConfig, template: Template | None, item: Item) -> tuple[dict[str, str], ...]:
+def _from_prompt(
+    config: RequestConfig, template: PromptTemplate | None, item: Item
+) -> tuple[dict[str, str], ...]:
     if template is None:
         remedy = 'Set request.prompt, like "Explain: {text}".'
         raise InputError(_place(item), "has fields and no messages, and there is no prompt", remedy)

@@ -88,7 +88,7 @@ class Table:
 
     def records(self, file: LineFile, digest: Digest) -> Iterator[Record]:
         """Yield a record for each row below the header that is not blank."""
-        csv.field_size_limit(MAX_LINE_BYTES)
+        csv.field_size_limit(MAX_LINE_BYTES)  # holds for the whole process; `_Feed` bounds each row
         feed = _Feed(file, self._name, digest)
         rows = csv.reader(feed, delimiter=self._delimiter, strict=True)
         header: list[str] | None = None
