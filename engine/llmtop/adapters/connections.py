@@ -82,7 +82,7 @@ class Proxy:
     """A proxy, and the headers that it wants."""
 
     url: URL
-    headers: dict[str, str] | None = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
 
 
 def environment_proxy(url: URL) -> Proxy | None:
@@ -102,7 +102,7 @@ def environment_proxy(url: URL) -> Proxy | None:
             "is no http or https address",
             "Set it to http://host:port, or put the provider's host into NO_PROXY.",
         )
-    headers = None
+    headers = {}
     if proxy.user or proxy.password:
         headers = {"Proxy-Authorization": encode_basic_auth(proxy.user or "", proxy.password or "")}
     return Proxy(proxy.with_user(None), headers)

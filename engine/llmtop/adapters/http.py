@@ -73,7 +73,7 @@ class HttpTransport:
             response_class=JudgedResponse,
             cookie_jar=DummyCookieJar(),
             timeout=self._timeout,
-            headers={"User-Agent": f"llmtop/{__version__}", **self._headers},
+            headers={"User-Agent": f"llmtop/{__version__}", **self._headers, **self._plain_proxy_headers()},
             proxy=self._proxy.url if self._proxy else None,
             max_line_size=_MAX_HEADER_LINE,
             max_field_size=_MAX_HEADER_LINE,
@@ -112,7 +112,7 @@ class HttpTransport:
             data=request.body,
             headers=self._request_headers(request),
             allow_redirects=False,
-            proxy_headers=self._proxy.headers if self._proxy else None,
+            proxy_headers=None if self._proxy is None else self._proxy.headers,
         )
         assert isinstance(response, JudgedResponse)
         try:
@@ -128,6 +128,12 @@ class HttpTransport:
         if 300 <= reply.status < 400:
             return faults.redirected(reply, self._base_url)
         return reply
+
+    def _plain_proxy_headers(self) -> Mapping[str, str]:
+        """Without TLS the proxy reads the request itself: its headers go there and not into a CONNECT."""
+        if self._proxy is None or self._base_url.scheme != "http":
+            return {}
+        return self._proxy.headers
 
     def _url(self, path: str) -> URL:
         url = URL(f"{str(self._base_url).rstrip('/')}/{path.lstrip('/')}")
