@@ -122,5 +122,5 @@ def _tell(
         return
     for change in answer.changes:
         put(f"{clean(change.key)}: {clean(change.old)} -> {clean(change.new)}")
-    if answer.message:
+    if answer.message and (verb != "set" or is_dry_run):
         say(f"{run_id}: {answer.message}")
