@@ -164,8 +164,9 @@ def profile_from(name_or_path: str) -> Profile:
         raise ConfigError("profile", f"{name_or_path!r} is unknown", nearest(name_or_path, PROFILES))
     settings = _read(path)
     base = settings.pop("profile", None)
-    if base is not None and base not in PROFILES:
-        raise ConfigErrors(str(path), [ConfigError("profile", "is unknown", nearest(str(base), PROFILES))])
+    if base is not None and (not isinstance(base, str) or base not in PROFILES):
+        fault = ConfigError("profile", f"is {base!r}", nearest(str(base), PROFILES))
+        raise ConfigErrors(str(path), [fault])
     try:
         return changed(PROFILES[base] if base else Profile(), {"name": path.stem, **settings})
     except ConfigError as error:

@@ -11,7 +11,8 @@ from typing import Any
 from llmtop.adapters.simulator.draws import reference_of
 
 _TOKENS_PER_MESSAGE = 4
-_MOST_STARTS = 40
+_MOST_STARTS = 200
+_PLACE_HOLDER = re.compile(r"\W*|<.*>|id")
 _DECODER = json.JSONDecoder()
 _TEXT_FIELDS = ("text", "prompt", "content", "title", "question", "input", "body")
 
@@ -83,15 +84,17 @@ def read_prompt(messages: Sequence[Mapping[str, Any]], id_pattern: re.Pattern[st
 
 
 def packed_items(text: str) -> tuple[PackedItem, ...]:
-    """Return the items of the first JSON in `text` that is a list of objects with ids.
+    """Return the items of the last JSON in `text` that is a list of objects with ids.
 
-    The list may stand alone or as a value of an object; objects one a line are a list too.
+    The list may stand alone or as a value of an object; objects one a line are a list too. Lists
+    whose ids are place-holders (`"..."`, `"<id>"`) show the shape of an answer and are no items.
     """
+    items: tuple[PackedItem, ...] = ()
     position = 0
     for _ in range(_MOST_STARTS):
         start = _next_start(text, position)
         if start < 0:
-            return ()
+            break
         try:
             value, position = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
@@ -100,9 +103,9 @@ def packed_items(text: str) -> tuple[PackedItem, ...]:
         rows = _rows_in(value)
         if not rows and _has_id(value):
             rows, position = _lines_from(text, start)
-        if rows:
-            return tuple(PackedItem(str(row["id"]), _row_text(row)) for row in rows)
-    return ()
+        if rows and not all(_PLACE_HOLDER.fullmatch(str(row["id"])) for row in rows):
+            items = tuple(PackedItem(str(row["id"]), _row_text(row)) for row in rows)
+    return items
 
 
 def _next_start(text: str, position: int) -> int:
