@@ -87,3 +87,13 @@ def is_asked(flag: str, arguments: Sequence[str], environ: Mapping[str, str]) ->
     """Return whether a flag was given, for errors that come before the words could be parsed."""
     words = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return flag in words or environ.get(twin(flag), "").strip().lower() in _ON
+
+
+def value_of(flag: str, arguments: Sequence[str]) -> Path | None:
+    """Return the path that an option was given, for errors that come before the words could be parsed."""
+    for at, word in enumerate(arguments):
+        if word == flag and at + 1 < len(arguments):
+            return Path(arguments[at + 1])
+        if word.startswith(f"{flag}="):
+            return Path(word.removeprefix(f"{flag}="))
+    return None

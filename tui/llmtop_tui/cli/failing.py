@@ -6,12 +6,17 @@ same as one object. No traceback without `--debug`, and never with local variabl
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from llmtop.cleaning import clean
 from llmtop.errors import (
     ConfigError,
     ConfigErrors,
@@ -50,13 +55,14 @@ class Failures(LlmtopError):
         return "\n".join(str(error) for error in self.errors)
 
 
-def tell(error: BaseException, *, is_json: bool, is_debug: bool) -> int:
-    """Print what went wrong on stderr; return the exit code."""
-    failure = _as_failure(error)
+def tell(error: BaseException, *, is_json: bool, is_debug: bool, log: Path | None = None) -> int:
+    """Print what went wrong on stderr; return the exit code. A bug's traceback goes to `log` too."""
+    failure = as_failure(error)
+    if failure is None:
+        failure = _bug(error, log if log is not None and _logged(error, log) else None)
     if is_debug:
-        for line in traceback.format_exception(error):
-            for part in line.splitlines():
-                say(part)
+        for line in _trace(error):
+            say(line)
     if is_json:
         say_json(failure)
     else:
@@ -67,8 +73,6 @@ def tell(error: BaseException, *, is_json: bool, is_debug: bool) -> int:
 
 def say_json(failure: LlmtopError) -> None:
     """Print a failure as an object."""
-    import sys
-
     sys.stderr.write(dumps(as_object(failure)) + "\n")
 
 
@@ -113,16 +117,44 @@ def _lines(failure: LlmtopError) -> list[str]:
     return [str(failure)]
 
 
-def _as_failure(error: BaseException) -> LlmtopError:
+def as_failure(error: BaseException) -> LlmtopError | None:
+    """Return the failure that an exception stands for; None: it is a bug."""
     if isinstance(error, LlmtopError):
         return error
+    if isinstance(error, BaseExceptionGroup):
+        inner = [as_failure(each) for each in error.exceptions]
+        known = [each for each in inner if each is not None]
+        return (known[0] if len(known) == 1 else Failures(known)) if len(known) == len(inner) else None
     if isinstance(error, typer.TyperException):
         return UsageError("", *_usage_words(error))
     if isinstance(error, OSError):
         where = str(error.filename) if error.filename is not None else "output"
         return StateError(where, f"cannot be read or written: {error.strerror or type(error).__name__}")
+    return None
+
+
+def _bug(error: BaseException, log: Path | None) -> LlmtopError:
     what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
-    return LlmtopError("", what, "this is a bug in llmtop; what was accepted is kept, --debug shows where")
+    where = f"; the log is {log}" if log is not None else ""
+    return LlmtopError("", what, f"a bug in llmtop, what was accepted is kept{where}; --debug shows more")
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Return the traceback, cleaned, without local variables."""
+    text = "".join(traceback.format_exception(error))
+    return clean(text, limit=100_000, is_multiline=True).splitlines()
+
+
+def _logged(error: BaseException, log: Path) -> bool:
+    """Append a bug's traceback to the log; return whether that worked."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n".join([f"--- {moment} pid {os.getpid()}", *_trace(error), ""]))
+    except OSError:
+        return False
+    return True
 
 
 def _usage_words(error: typer.TyperException) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ from llmtop_tui.cli import (
     steering,
     viewing,
 )
-from llmtop_tui.cli.common import Common, DebugOption, HomeOption, JsonOption, command, is_asked
+from llmtop_tui.cli.common import Common, DebugOption, HomeOption, JsonOption, command, is_asked, value_of
 from llmtop_tui.cli.failing import tell
 from llmtop_tui.cli.printing import put
 
@@ -107,9 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else 0
-        code = tell(error, is_json=is_json, is_debug=is_debug)
+        code = tell(error, is_json=is_json, is_debug=is_debug, log=_log_of(words))
         _flush_or_leave()
         return code
+
+
+def _log_of(words: Sequence[str]) -> Path | None:
+    """Return where a bug is written down: beside the runs."""
+    try:
+        return Common(value_of("--home", words)).home().folder / "bugs.log"
+    except Exception:  # this tells about another failure, and must not become one
+        return None
 
 
 def _is_reader_gone(error: BaseException) -> bool:
