@@ -25,6 +25,9 @@ _DURATIONS = frozenset(
         "execution.stop_grace",
         "retry.max_wait",
         "retry.give_up_throttled_after",
+        "tuner.request_burst_s",
+        "tuner.token_burst_s",
+        "tuner.hold_max",
     }
 )
 _SIZES = frozenset({"provider.max_response_bytes", "memory.per_process"})
