@@ -1,0 +1,149 @@
+"""A door without an engine: a run that changes like a live one, and keeps what was asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery
+from llmtop.model import Acknowledgement, Change, Command, Decision
+from llmtop.snapshot import FlightRow, Knob, RunState, Snapshot
+from llmtop_tui.pictures import SAMPLE
+
+_STATES: dict[str, RunState] = {
+    "pause": "paused", "hold": "paused", "resume": "running", "stop": "stopped", "stop_now": "stopped",
+    "cancel": "cancelled",
+}  # fmt: skip
+
+
+class FakeDoor:
+    """Answers commands as an engine does. `frozen` stands still, `is_silent` says nothing."""
+
+    run_id = "r-1"
+
+    def __init__(self, first: Snapshot = SAMPLE, *, is_lively: bool = False, confirms: bool = True) -> None:
+        self.now = first
+        self.is_lively = is_lively
+        self.confirms = confirms
+        """Whether the change of a command shows in the next snapshot."""
+        self.commands: list[Command] = []
+        self.refusal = ""
+        self.is_closed = False
+        self._changed = asyncio.Event()
+        self._is_ended = False
+        self._random = random.Random(7)
+        self._started = time.time()
+        self._number = 827
+
+    def push(self, **changes: object) -> None:
+        """Make a new snapshot with these fields."""
+        self.now = replace(self.now, version=self.now.version + 1, **changes)  # type: ignore[arg-type]
+        self._changed.set()
+
+    def end(self) -> None:
+        """End the stream of snapshots, as an engine that goes."""
+        self._is_ended = True
+        self._changed.set()
+
+    async def snapshot(self) -> Snapshot:
+        return self.now
+
+    async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
+        while not self._is_ended:
+            if self.is_lively:
+                self.now = self._moved(self.now)
+            yield self.now
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), interval_s if self.is_lively else None)
+            except TimeoutError:
+                pass
+
+    async def command(self, command: Command) -> Acknowledgement:
+        self.commands.append(command)
+        if self.refusal:
+            return Acknowledgement(False, self.refusal)
+        if command.verb == "set":
+            changes = tuple(self._change(key, str(value)) for key, value in (command.values or {}).items())
+        else:
+            changes = ()
+        version = self.now.version + 1
+        if self.confirms:
+            self._apply(command)
+        return Acknowledgement(True, f"{command.verb} done", changes, version)
+
+    async def items(self, query: ItemQuery) -> ItemPage:
+        return ItemPage((), None)
+
+    async def item(self, item_id: str) -> ItemDetail | None:
+        return None
+
+    async def decisions(self, limit: int) -> tuple[Decision, ...]:
+        return ()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def _change(self, key: str, value: str) -> Change:
+        old = next((knob.value for knob in self.now.tuner.knobs if knob.name == key), "")
+        return Change(key, old, value)
+
+    def _apply(self, command: Command) -> None:
+        now = self.now
+        if command.verb != "set":
+            self.push(state=_STATES.get(command.verb, now.state))
+            return
+        values = {key: str(value) for key, value in (command.values or {}).items()}
+        knobs = tuple(replace(knob, value=values.get(knob.name, knob.value)) for knob in now.tuner.knobs)
+        is_on = values.get("tuner", "on" if now.tuner.is_on else "off") == "on"
+        throughput = replace(
+            now.throughput, concurrency=int(values.get("concurrency", now.throughput.concurrency))
+        )
+        self.push(tuner=replace(now.tuner, knobs=_with(knobs, values), is_on=is_on), throughput=throughput)
+
+    def _moved(self, now: Snapshot) -> Snapshot:
+        """One second later, in about the way a run of 2 requests a second changes."""
+        if now.state != "running":
+            return replace(now, at=time.time(), version=now.version + 1)
+        chance, at = self._random, time.time()
+        t = now.throughput
+        rate = max(0.0, 1.98 + 0.3 * math.sin(at / 9) + chance.uniform(-0.2, 0.2))
+        done = now.counts.done + chance.randint(20, 40)
+        throughput = replace(
+            t, requests_per_s=rate, items_per_s=rate * 15, input_tokens_per_s=rate * 4111,
+            output_tokens_per_s=rate * 813, in_flight=chance.randint(28, 32), queued=t.queued - 30,
+            history_requests=(*t.history_requests[1:], rate), history_tokens=(*t.history_tokens[1:], rate * 4924),
+        )  # fmt: skip
+        p50 = 1.2 + chance.uniform(-0.1, 0.1)
+        latency = replace(now.latency, request=replace(now.latency.request, p50=p50, p95=p50 * 2.6, p99=p50 * 5.7))
+        spent = now.cost.spent_pusd + chance.randint(400, 800) * 10**6
+        memory = replace(
+            now.memory, working_set_bytes=(now.memory.working_set_bytes or 0) + chance.randint(-2, 3) * 2**20
+        )
+        return replace(
+            now, version=now.version + 1, at=at, counts=replace(now.counts, done=done), throughput=throughput,
+            latency=latency, cost=replace(now.cost, spent_pusd=spent), memory=memory, rows=self._rows(at),
+            eta_s=max(0.0, (now.eta_s or 0) - 1), elapsed_s=now.elapsed_s + 1,
+        )  # fmt: skip
+
+    def _rows(self, at: float) -> tuple[FlightRow, ...]:
+        rows = [row for row in self.now.rows if row.via == "rt"]
+        for _ in range(2):
+            self._number += 1
+            rows.insert(0, replace(rows[0], key=f"p{self._number:05d}", started_at=at, state="sent", note=""))
+        finished = [
+            replace(row, state="done", latency_s=at - row.started_at, tokens=7100 + index, cost_pusd=5 * 10**8, role="good")
+            if row.latency_s is None and at - row.started_at > 3
+            else row
+            for index, row in enumerate(rows)
+        ]  # fmt: skip
+        return (*finished[:24], *(row for row in self.now.rows if row.via == "batch"))
+
+
+def _with(knobs: tuple[Knob, ...], values: dict[str, str]) -> tuple[Knob, ...]:
+    known = {knob.name for knob in knobs}
+    return knobs + tuple(Knob(name, value) for name, value in values.items() if name not in known and name != "tuner")

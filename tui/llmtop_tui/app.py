@@ -1,0 +1,355 @@
+"""The dashboard: one app over one run (`watch`) or over the list of runs (`browse`).
+
+It holds doors and draws snapshots; no engine, no ledger, no network of its own. The first frame is
+painted before anything is awaited. Whatever happens here, the engine does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+
+from llmtop.control.protocol import RunDoor
+from llmtop.errors import LlmtopError
+from llmtop.model import Command
+from llmtop.snapshot import RunLine
+from llmtop_tui.dialogs import Question
+from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
+from llmtop_tui.ink import said
+from llmtop_tui.looks import ASCII, UTF8, Looks, Role, choose
+from llmtop_tui.scene import ENDED_STATES, Scene
+from llmtop_tui.screens.overview import OverviewScreen
+from llmtop_tui.screens.run_screen import RunScreen
+from llmtop_tui.screens.runs import RunsScreen
+from llmtop_tui.session import Session
+from llmtop_tui.steering import Proposal
+from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
+
+__all__ = ["ViewEnd", "ViewOptions", "browse", "watch"]
+
+ListRuns = Callable[[], Awaitable[tuple[RunLine, ...]]]
+OpenRun = Callable[[str], Awaitable[RunDoor]]
+
+SLOW_INTERVAL_S = 2.0
+_STOP_PATIENCE_S = 11.0
+
+
+class DashboardApp(GuardedApp):
+    """Timer, screens and the ways out. One session at a time."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(
+        self,
+        options: ViewOptions,
+        session: Session | None = None,
+        list_runs: ListRuns | None = None,
+        open_run: OpenRun | None = None,
+    ) -> None:
+        super().__init__(driver_class=TerminalDriver, ansi_color=True)
+        self.theme = "ansi-dark"  # its one use: no colours of Textual's own; panels draw in theirs
+        self.animation_level = "none"
+        self.options = options
+        self.looks = choose(options.glyphs, options.theme, is_slow=options.is_slow)
+        self.session = session
+        self.reason: EndReason = "left"
+        self.is_slow = options.is_slow
+        self.has_mouse = options.mouse
+        self._list_runs = list_runs
+        self._open_run = open_run
+        self._stops = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_said_slow = False
+
+    def on_mount(self) -> None:
+        """Show the first frame; everything that waits comes after it."""
+        loop = asyncio.get_running_loop()
+        for number, action in ((signal.SIGHUP, self.terminal_gone), (signal.SIGTERM, self.interrupted),
+                               (signal.SIGINT, self.interrupted)):  # fmt: skip
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.add_signal_handler(number, action)
+        self.push_screen(self._overview() if self.session else RunsScreen(self.looks, self._open))
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        if self.session is not None:
+            self._connect(self.session)
+        if self._list_runs is not None:
+            self._spawn(self._follow_runs(self._list_runs))
+        self._arm()
+
+    def _connect(self, session: Session) -> None:
+        session.on_redraw = self.redraw
+        session.on_say = self.say
+        session.on_landed = self.leave
+        session.start()
+
+    def _overview(self) -> OverviewScreen:
+        assert self.session is not None
+        screen = OverviewScreen(self.session, self.looks, self._hidden())
+        screen.set_class(self.is_slow, "-slow")
+        screen.set_class(not self.looks.has_plot, "-noplot")
+        return screen
+
+    def _hidden(self) -> frozenset[str]:
+        return frozenset() if self._list_runs is not None else frozenset({"screen_0"})
+
+    def _arm(self) -> None:
+        """One timer, at whole seconds."""
+        step = SLOW_INTERVAL_S if self.is_slow else 1.0
+        wait = step - time.time() % step
+        self._timer = asyncio.get_running_loop().call_later(wait + 0.005, self._tick)
+
+    def _tick(self) -> None:
+        self._arm()
+        if self.session is not None:
+            self.session.tick()
+        if not self._has_said_slow and getattr(self._driver, "is_slow", False):
+            self._has_said_slow = True
+            self.say("slow link: `ssh -C` or f2 then s", "warn", "")
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the newest state on the screen on top."""
+        if not self.is_running or (self.session is not None and self.session.is_frozen):
+            return
+        screen = self.screen
+        scene = self.session.scene() if self.session is not None else Scene(now=time.time())
+        show = getattr(screen, "show", None)
+        if show is not None and screen.is_attached:
+            show(scene)
+
+    def say(self, text: str, role: Role = "plain", hint: str = "") -> None:
+        """Show a message in the status line of the screen on top."""
+        say = getattr(self.screen, "say", None)
+        if say is not None:
+            say(text, role, hint)
+
+    def open_tab(self, number: str) -> None:
+        """Show another screen of the same run; `0` goes back to the list."""
+        if self.session is None:
+            return
+        if number == "0":
+            self._close_run()
+            return
+        from llmtop_tui.screens import panel_screen  # imported late: not needed for the first paint
+
+        kinds: dict[str, type[RunScreen]] = {
+            "1": OverviewScreen, "4": panel_screen.TunerScreen,
+            "5": panel_screen.ErrorsScreen, "6": panel_screen.LogScreen,
+        }  # fmt: skip
+        screen = self._overview() if number == "1" else kinds[number](self.session, self.looks, self._hidden())
+        self.switch_screen(screen)
+        self.call_after_refresh(self.redraw)
+
+    def action_view(self, name: str) -> None:
+        """Keys that concern the viewer as a whole."""
+        actions: dict[str, Callable[[], None]] = {
+            "help": self._help, "detach": lambda: self.leave("detached"), "quit": self._quit,
+            "interrupt": self.interrupted, "mouse": self._toggle_mouse, "repaint": self._repaint,
+            "display": self._ask_display, "suspend": self._suspend,
+        }  # fmt: skip
+        action = actions.get(name)
+        if action is not None:
+            action()
+
+    def leave(self, reason: EndReason) -> None:
+        """End the viewer."""
+        self.reason = reason
+        self.exit()
+
+    def terminal_gone(self) -> None:
+        """Nobody sees this any more: end, and write nothing."""
+        self.leave("hangup")
+
+    def interrupted(self) -> None:
+        """ctrl+c, SIGTERM or SIGINT: stop the run gently, then at once; a mere viewer leaves."""
+        session = self.session
+        if not self.options.is_run_owner or session is None or self._is_over(session):
+            self.leave(session.end_reason() if session is not None else "left")
+            return
+        self._stops += 1
+        session.is_stopping_here = True
+        if self._stops == 1:
+            self.say("stopping: calls in flight land and are saved; ctrl+c again stops at once", "warn")
+            session.perform(Proposal("stop", None, (("state", "stop"),)))
+            asyncio.get_running_loop().call_later(_STOP_PATIENCE_S, self.leave, "stopped")
+        elif self._stops == 2:
+            self._spawn(self._stop_now(session))
+        else:
+            self.leave("stopped")
+
+    async def _stop_now(self, session: Session) -> None:
+        self.say("stopping at once", "warn")
+        with contextlib.suppress(LlmtopError, OSError, EOFError, TimeoutError):
+            await asyncio.wait_for(session.door.command(Command("stop_now", self.options.origin)), 1.0)
+        asyncio.get_running_loop().call_later(1.0, self.leave, "stopped")
+
+    def _is_over(self, session: Session) -> bool:
+        return session.link in {"gone", "ended"} or (
+            session.snapshot is not None and session.snapshot.state in ENDED_STATES
+        )
+
+    def _quit(self) -> None:
+        session = self.session
+        if session is None or not self.options.is_run_owner or self._is_over(session):
+            self.leave(session.end_reason() if session is not None else "left")
+            return
+        question = Question(
+            "The run is not finished",
+            ("The engine runs in a process of its own; it does not need this screen.",),
+            (("enter", "leave it running; `llmtop attach` comes back", "leave"),
+             ("s", "stop it: calls in flight land and are saved", "stop"),
+             ("escape", "stay here", "no")),
+        )  # fmt: skip
+        self.screen.ask(question, self._quit_answered)  # type: ignore[attr-defined]
+
+    def _quit_answered(self, answer: str) -> None:
+        if answer == "leave":
+            self.leave("left")
+        elif answer == "stop":
+            self.interrupted()
+
+    def _help(self) -> None:
+        from llmtop_tui.screens.help import HelpScreen  # imported late: not needed for the first paint
+
+        place = getattr(self.screen, "PLACE", "runs")
+        self.push_screen(HelpScreen(place, self.looks, self._hidden()))
+
+    def _toggle_mouse(self) -> None:
+        self.has_mouse = not self.has_mouse
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.set_mouse(self.has_mouse)
+        self.say("mouse on: click selects, wheel scrolls; m switches it off" if self.has_mouse else "mouse off")
+
+    def _repaint(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.repaint()
+        self.refresh(repaint=True, layout=True)
+
+    def _suspend(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.suspend()
+
+    def _ask_display(self) -> None:
+        ask = getattr(self.screen, "ask", None)
+        if ask is None:
+            return
+        choices = (
+            ("p", f"plot {'off' if self.looks.has_plot else 'on'}", "plot"),
+            ("g", f"glyphs {'utf8' if self.looks.is_ascii else 'ascii'}", "glyphs"),
+            ("c", "colours: the terminal's own, dark, light", "colours"),
+            ("s", f"slow line {'off' if self.is_slow else 'on'}: every 2 s, ascii, no plot", "slow"),
+            ("esc", "back", "no"),
+        )
+        ask(Question("Display", ("Only this viewer.",), choices), self._display_changed)
+
+    def _display_changed(self, answer: str) -> None:
+        looks = self.looks
+        if answer == "plot":
+            looks = Looks(looks.glyphs, looks.theme, not looks.has_plot)
+        elif answer == "glyphs":
+            looks = Looks(UTF8 if looks.is_ascii else ASCII, looks.theme, looks.has_plot)
+        elif answer == "colours" and looks.theme != "mono":
+            following = {"ansi": "dark", "dark": "light", "light": "ansi"}[looks.theme]
+            looks = Looks(looks.glyphs, following, looks.has_plot)  # type: ignore[arg-type]
+        elif answer == "slow":
+            self.is_slow = not self.is_slow
+            looks = choose(self.options.glyphs, self.options.theme, is_slow=self.is_slow)
+        self.looks = looks
+        for screen in self.screen_stack:
+            screen.set_class(self.is_slow, "-slow")
+            screen.set_class(not looks.has_plot, "-noplot")
+            if (restyle := getattr(screen, "restyle", None)) is not None:
+                restyle(looks)
+
+    def _open(self, run_id: str) -> None:
+        if self._open_run is not None:
+            self._spawn(self._open_session(self._open_run, run_id))
+
+    async def _open_session(self, open_run: OpenRun, run_id: str) -> None:
+        try:
+            door = await open_run(run_id)
+        except (LlmtopError, OSError, EOFError, TimeoutError) as error:
+            self.say(f"cannot open it: {said(error)}", "warn")
+            return
+        if self.session is not None:
+            await door.close()
+            return
+        self.session = Session(door, self.options)
+        await self.push_screen(self._overview())
+        self.say("")
+        self._connect(self.session)
+
+    def _close_run(self) -> None:
+        session, self.session = self.session, None
+        self.pop_screen()
+        if session is not None:
+            self._spawn(session.close())
+        self.call_after_refresh(self.redraw)
+
+    async def _follow_runs(self, list_runs: ListRuns) -> None:
+        while True:
+            screen = self.screen_stack[1] if len(self.screen_stack) > 1 else None
+            if self.session is None and isinstance(screen, RunsScreen):
+                try:
+                    screen.take(await list_runs())
+                except (LlmtopError, OSError, EOFError, TimeoutError) as error:
+                    screen.say(f"cannot read the runs: {said(error)}", "warn")
+            await asyncio.sleep(SLOW_INTERVAL_S if self.is_slow else 1.0)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """End what this app started; called after it has run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError, RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(number)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.session is not None:
+            await self.session.close()
+
+
+async def watch(door: RunDoor, options: ViewOptions) -> ViewEnd:
+    """Show and steer one run until the operator leaves, the stop asked for is done, or the terminal goes.
+
+    Raises LlmtopError when the screen itself failed; the run goes on in every case.
+    """
+    app = DashboardApp(options, Session(door, options))
+    await _run(app, options)
+    return ViewEnd(app.reason, app.session.snapshot if app.session is not None else None)
+
+
+async def browse(list_runs: ListRuns, open_run: OpenRun, options: ViewOptions) -> int:
+    """Show the list of runs, and any of them on enter; returns the exit code."""
+    app = DashboardApp(options, list_runs=list_runs, open_run=open_run)
+    await _run(app, options)
+    return 129 if app.reason == "hangup" else 0
+
+
+async def _run(app: DashboardApp, options: ViewOptions) -> None:
+    try:
+        await run_guarded(app, mouse=options.mouse)
+    finally:
+        await app.finish()
+    if app.failure is not None:
+        what = f"failed: {type(app.failure).__name__}: {said(app.failure)}"
+        raise LlmtopError("dashboard", what, "the run goes on: `llmtop attach` shows it") from app.failure
+

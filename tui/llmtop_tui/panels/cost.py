@@ -1,0 +1,86 @@
+"""Money: spent, reserved, the cap, where it will end, what was saved."""
+
+from __future__ import annotations
+
+from llmtop.snapshot import CostView
+from llmtop_tui import format as fmt
+from llmtop_tui.ink import Line, Span, line, said, spread
+from llmtop_tui.looks import Looks, Role
+from llmtop_tui.panels.words import skeleton, wished
+from llmtop_tui.plot import bar, marked
+from llmtop_tui.scene import Scene
+
+TITLE = "Cost"
+
+
+def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+    """Spent of the cap, bar with the projection, reserved, projected end, saved."""
+    if scene.snapshot is None:
+        return skeleton(("spent", "cap", "reserved", "at end", "saved"), 9)[:height]
+    c = scene.snapshot.cost
+    cap = wished(scene, "max_cost", fmt.money(c.cap_pusd) if c.cap_pusd is not None else "no cap", looks)
+    share = "" if not c.cap_pusd else fmt.percent(c.spent_pusd / c.cap_pusd)
+    return [
+        spread(line("spent    ", *_spent(c), "  of ", cap), line((share, "strong")), width),
+        _bar(c, width, looks),
+        _reserved(c),
+        line("at end   ", *_projection(c, looks)),
+        line("saved    ", (fmt.money(c.saved_cache_pusd), "strong"), " cache  ", (fmt.money(c.saved_batch_pusd), "strong"), " batch"),
+    ][:height]  # fmt: skip
+
+
+def short(scene: Scene, width: int, looks: Looks) -> Line:
+    """One line: spent of the cap, bar, projected end."""
+    head = line((" cost ", "muted"))
+    if scene.snapshot is None:
+        return line(*head, ("-", "muted"))
+    c = scene.snapshot.cost
+    cap = wished(scene, "max_cost", fmt.money(c.cap_pusd) if c.cap_pusd is not None else "no cap", looks)
+    saved = c.saved_cache_pusd + c.saved_batch_pusd
+    spans: list[Span] = [*head, *_spent(c), (" of ", "plain"), cap, ("  ", "plain")]
+    spans += [*_bar(c, max(8, width // 4 - 2), looks), ("  end ", "plain"), *_projection(c, looks, is_short=True)]
+    if saved:
+        spans.append((f"  saved {fmt.money(saved)}", "plain"))
+    return tuple(spans)
+
+
+def _spent(c: CostView) -> Line:
+    if not c.is_price_known and c.spent_pusd == 0:
+        return line(("price unknown", "warn"))
+    least = ">=" if c.is_at_least else ""
+    return line((f"{least}{fmt.money(c.spent_pusd)}", "strong"))
+
+
+def _bar(c: CostView, width: int, looks: Looks) -> Line:
+    glyphs = looks.glyphs
+    if not c.cap_pusd:
+        return line(("price " + said(c.price_origin, width - 6), "muted"))
+    text = bar(c.spent_pusd / c.cap_pusd, width, glyphs.full, glyphs.empty)
+    filled = text.count(glyphs.full)
+    if c.projected_pusd is not None:
+        text = marked(text, min(c.projected_pusd / c.cap_pusd, 1.0), glyphs.projection)
+    return line((text[:filled], _role(c, "good")), (text[filled:], "muted"))
+
+
+def _role(c: CostView, calm: Role) -> Role:
+    if c.cap_pusd is not None and c.spent_pusd + c.reserved_pusd >= c.cap_pusd:
+        return "bad"
+    return "warn" if c.does_cap_hold is False else calm
+
+
+def _reserved(c: CostView) -> Line:
+    parts: list[Span] = [("reserved ", "plain"), (fmt.money(c.reserved_pusd), "strong")]
+    parts.append((f"  {said(c.price_origin, 30)}", "muted"))
+    return tuple(parts)
+
+
+def _projection(c: CostView, looks: Looks, *, is_short: bool = False) -> Line:
+    role = _role(c, "strong")
+    spans: list[Span] = [(fmt.money(c.projected_pusd), role)]
+    if not is_short and c.projected_low_pusd is not None and c.projected_high_pusd is not None:
+        low, high = fmt.money(c.projected_low_pusd), fmt.money(c.projected_high_pusd)
+        spans.append((f" ({low[1:]}-{high[1:]})", "plain"))
+    if c.does_cap_hold is not None:
+        holds = "cap holds" if c.does_cap_hold else f"{looks.glyphs.warn} over cap"
+        spans.append((f"  {holds}" if is_short else f" {holds}", "plain" if c.does_cap_hold else "warn"))
+    return tuple(spans)

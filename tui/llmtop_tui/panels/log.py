@@ -1,0 +1,35 @@
+"""Decisions, commands and changes of state, newest last."""
+
+from __future__ import annotations
+
+from llmtop.snapshot import LogLine
+from llmtop_tui import format as fmt
+from llmtop_tui.ink import Line, line, said
+from llmtop_tui.looks import Looks
+from llmtop_tui.panels.words import skeleton
+from llmtop_tui.scene import Scene
+
+TITLE = "Log"
+
+
+def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+    """As many of the newest lines as fit."""
+    entries = shown(scene)
+    if not entries:
+        return skeleton(("no entry yet",), 13)[:height]
+    return [draw(each) for each in entries[-height:]] if height > 0 else []
+
+
+def shown(scene: Scene) -> tuple[LogLine, ...]:
+    """The run's log, and what this viewer has to say."""
+    log = scene.snapshot.log if scene.snapshot else ()
+    return tuple(sorted((*log, *scene.notes), key=lambda each: each.at)) if scene.notes else log
+
+
+def draw(each: LogLine) -> Line:
+    """Time, who, what."""
+    who = said(each.who, 40)
+    return line(
+        (fmt.clock(each.at) + " ", "muted"), (who + " " if who else "", "you" if "@" in who else "muted"),
+        (said(each.text, 400), each.role),
+    )  # fmt: skip

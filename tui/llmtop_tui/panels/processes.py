@@ -1,0 +1,80 @@
+"""Our own processes, and other Python processes of this user on the same API."""
+
+from __future__ import annotations
+
+from llmtop.snapshot import ProcessView
+from llmtop_tui import format as fmt
+from llmtop_tui.ink import Line, Span, line, said, wrap
+from llmtop_tui.looks import Looks, Role
+from llmtop_tui.panels.words import skeleton
+from llmtop_tui.scene import Scene
+
+TITLE = "Processes"
+MANY_PROCESSES = 20
+
+
+def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+    """Engine, viewers, children; the warning or the neighbours; load and open files."""
+    if scene.snapshot is None:
+        return skeleton(("engine", "viewers", "python", "load", "files"), 9)[:height]
+    p = scene.snapshot.processes
+    body: list[Line] = [
+        line(
+            "engine ", (_count(p.engine_pid and 1), "strong"), "  viewers ", (_count(p.viewers), "strong"),
+            "  children ", (_count(p.children), "strong"),
+        )
+    ]  # fmt: skip
+    body += _neighbours(p, width, max(height - 3, 1), looks)
+    load_role: Role = "warn" if p.load_1m is not None and p.load_1m > 2 * p.cores else "strong"
+    load: Line = line(
+        "load ", (fmt.three(p.load_1m), load_role), f" of {_count(p.cores)} ",
+        "cores" if p.cores != 1 else "core", "  cpu ", (_cpu(p.cpu_pct), "strong"),
+    )  # fmt: skip
+    body.append(load)
+    body.append(
+        line("engine cpu ", (_cpu(p.engine_cpu_pct), "strong"), "  fds ", (fmt.short(p.open_files), "strong"),
+             f"/{fmt.short(p.open_files_limit)}")
+    )  # fmt: skip
+    return body[:height]
+
+
+def short(scene: Scene, width: int, looks: Looks) -> Line:
+    """One line: engine, neighbours, load."""
+    head = line((" proc ", "muted"))
+    if scene.snapshot is None:
+        return line(*head, ("-", "muted"))
+    p = scene.snapshot.processes
+    rss = scene.snapshot.memory.engine_rss_bytes
+    spans: list[Span] = [
+        *head, ("engine ", "plain"), (fmt.memory(rss), "strong"), (f" cpu {_cpu(p.engine_cpu_pct)}", "plain"),
+        (f"  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ", "plain"),
+    ]  # fmt: skip
+    if p.warning:
+        spans.append((f"{looks.glyphs.warn} {said(p.warning)}", _role(p)))
+    elif p.python_processes:
+        spans.append((f"{_count(p.python_processes)} other python, {fmt.memory(p.python_rss_bytes)}", "plain"))
+    else:
+        spans.append(("no other python", "plain"))
+    return tuple(spans)
+
+
+def _neighbours(p: ProcessView, width: int, room: int, looks: Looks) -> list[Line]:
+    if p.warning:
+        parts = wrap(f"{looks.glyphs.warn} {said(p.warning)}", width)[:room]
+        return [line((part, _role(p))) for part in parts]
+    if not p.python_processes:
+        return [line("no other python of this user")]
+    number = _count(p.python_processes)
+    return [line("other python ", (number, "strong"), ", together ", (fmt.memory(p.python_rss_bytes), "strong"))]
+
+
+def _role(p: ProcessView) -> Role:
+    return "bad" if p.python_processes >= MANY_PROCESSES else "warn"
+
+
+def _count(value: int) -> str:
+    return fmt.short(value)
+
+
+def _cpu(value: float | None) -> str:
+    return fmt.percent(None if value is None else value / 100)

@@ -1,0 +1,111 @@
+"""Full-width screens of one panel each: tuner, errors, log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+
+from llmtop_tui import keys
+from llmtop_tui.ink import Line
+from llmtop_tui.looks import Looks
+from llmtop_tui.panel import Panel
+from llmtop_tui.panels import errors, log, tuner
+from llmtop_tui.scene import Scene
+from llmtop_tui.screens.run_screen import RunScreen
+from llmtop_tui.session import Session
+
+_LONG = 1000
+"""Lines that a screen of one panel may have; the log and the decisions have far fewer."""
+
+
+class PanelScreen(RunScreen):
+    """One panel with the whole room, scrolled by the keys that move."""
+
+    PLACE: ClassVar[keys.Place] = "panel"
+
+    def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
+        super().__init__(session, looks, hidden)
+        self._top: int | None = None
+        """First line shown; None: the panel's own choice."""
+        self._last_length = 0
+        self.body = Panel(self._body, looks, id="body")
+
+    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
+        """All lines of the panel, `height` of them at most."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield from self.frame([self.tabs, self.body])
+
+    def _body(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
+        lines = self.draw(scene, width, _LONG, looks)
+        self._last_length = len(lines)
+        top = self._first(len(lines), height) if self._top is None else self._top
+        top = max(0, min(top, len(lines) - height))
+        if self._top is not None:
+            self._top = top
+        return [((" ", "plain"), *each) for each in lines[top : top + height]]
+
+    def _first(self, length: int, height: int) -> int:
+        """Where the panel starts before anybody scrolled."""
+        return 0
+
+    def _scroll(self, step: int) -> None:
+        height = self.body.size.height
+        start = self._first(self._last_length, height) if self._top is None else self._top
+        self._top = max(0, min(start + step, max(self._last_length - height, 0)))
+        self.body.redraw()
+
+    def do_up(self) -> None:
+        self._scroll(-1)
+
+    def do_down(self) -> None:
+        self._scroll(1)
+
+    def do_page_up(self) -> None:
+        self._scroll(1 - self.body.size.height)
+
+    def do_page_down(self) -> None:
+        self._scroll(self.body.size.height - 1)
+
+    def do_home(self) -> None:
+        self._scroll(-_LONG)
+
+    def do_end(self) -> None:
+        self._scroll(_LONG)
+
+
+class TunerScreen(PanelScreen):
+    """Settings with ranges and origins, evidence, decisions."""
+
+    TAB: ClassVar[str] = "4"
+
+    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
+        return tuner.screen(scene, width - 2, height, looks)
+
+
+class ErrorsScreen(PanelScreen):
+    """Warnings, kinds of errors, history."""
+
+    TAB: ClassVar[str] = "5"
+
+    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
+        return errors.screen(scene, width - 2, height, looks)
+
+
+class LogScreen(PanelScreen):
+    """Decisions, commands and changes of state; stays at the end until somebody scrolls up."""
+
+    TAB: ClassVar[str] = "6"
+
+    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
+        return log.lines(scene, width - 2, height, looks)
+
+    def _first(self, length: int, height: int) -> int:
+        return max(length - height, 0)
+
+    def do_end(self) -> None:
+        self._top = None
+        self.body.redraw()

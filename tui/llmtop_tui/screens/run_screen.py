@@ -1,0 +1,238 @@
+"""What all screens of one run share: title, tabs, status line, footer, dialog, and every key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.screen import Screen
+from textual.widget import Widget
+
+from llmtop_tui import command_line, keys
+from llmtop_tui.dialogs import Dialog, Question
+from llmtop_tui.ink import Line, Span, line, spread
+from llmtop_tui.looks import Looks, Role
+from llmtop_tui.panel import LineWidget, Panel
+from llmtop_tui.panels import title
+from llmtop_tui.panels.flights import SORTS
+from llmtop_tui.scene import Scene
+from llmtop_tui.session import Session
+from llmtop_tui.status import StatusLine
+from llmtop_tui.steering import Proposal, budget_entry, ending, parse_money, plain_money
+
+TABS = (("1", "Overview"), ("4", "Tuner"), ("5", "Errors"), ("6", "Log"))
+_PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
+
+
+class RunScreen(Screen[None]):
+    """A screen over one session. Subclasses say what stands in the middle."""
+
+    PLACE: ClassVar[keys.Place] = "panel"
+    TAB: ClassVar[str] = "1"
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-squat"), (20, "-short"), (30, "-mid"), (34, "-roomy"), (45, "-tall")]  # noqa: RUF012
+
+    def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
+        super().__init__()
+        self.session = session
+        self.looks = looks
+        self.hidden = hidden
+        """Actions that lead nowhere here: no list of runs behind this screen."""
+        self.title_panel = Panel(title.lines, looks, id="title")
+        self.tabs = Panel(self._tabs, looks, id="tabs")
+        self.status = StatusLine(looks, id="status")
+        self.footer = Panel(self._footer, looks, id="footer")
+        self.dialog = Dialog(looks, time.monotonic, id="dialog")
+        for binding in keys.bindings(self.PLACE):
+            for one in binding.make_bindings([binding]):
+                self._bindings.bind(one.key, one.action, one.description, show=False)
+
+    def frame(self, middle: Iterable[Widget]) -> Iterable[Widget]:
+        """The widgets from top to bottom."""
+        yield self.title_panel
+        yield from middle
+        yield self.status
+        yield self.footer
+        yield self.dialog
+
+    def panels(self) -> Iterable[Panel]:
+        """Panels that `show` draws."""
+        return self.query(Panel)
+
+    def show(self, scene: Scene) -> None:
+        """Draw this scene, wherever it changed."""
+        for panel in self.panels():
+            panel.show(scene)
+
+    def on_mount(self) -> None:
+        for widget in self.query(LineWidget):
+            widget.on_fault = self._panel_fault
+
+    def on_resize(self) -> None:
+        self.dialog.place()
+
+    def restyle(self, looks: Looks) -> None:
+        """Draw everything in other looks."""
+        self.looks = looks
+        for widget in self.query(LineWidget):
+            widget.restyle(looks)
+
+    def say(self, text: str, role: Role = "plain", hint: str = "") -> None:
+        """Show a message in the status line."""
+        self.status.say(text, role, hint)
+
+    def ask(self, question: Question, answered: Callable[[str], None]) -> None:
+        """Ask the operator."""
+        self.dialog.ask(question, answered)
+
+    def action_do(self, name: str) -> None:
+        """Every key comes here with its action's name."""
+        own = getattr(self, f"do_{name}", None)
+        if name in keys.control_actions() and not self._may_steer():
+            return
+        if own is not None:
+            own()
+        elif name.startswith("screen_"):
+            self._switch(name.removeprefix("screen_"))
+        elif name in keys.control_actions():
+            self._steer(name)
+        else:
+            self.app.action_view(name)  # type: ignore[attr-defined]
+
+    def _may_steer(self) -> bool:
+        scene = self.session.scene()
+        if self.session.options.is_read_only:
+            self.say("read-only: this viewer cannot change the run", "warn")
+        elif scene.snapshot is None:
+            self.say("no answer from the engine yet", "warn")
+        elif not scene.is_live:
+            self.say(f"the run is not live any more ({scene.snapshot.state})", "warn")
+        else:
+            return True
+        return False
+
+    def _steer(self, action: str) -> None:
+        snapshot = self.session.snapshot
+        if snapshot is None:
+            return
+        proposal = self.session.steering.propose(action, snapshot)
+        if isinstance(proposal, str):
+            self.say(proposal, "warn")
+        else:
+            self.perform(proposal)
+
+    def perform(self, proposal: Proposal) -> None:
+        """Send it, after its question where it has one."""
+        if proposal.question is None:
+            self.session.perform(proposal)
+            return
+        bare = replace(proposal, question=None)
+        self.ask(proposal.question, lambda answer: self.session.perform(bare) if answer else self.say("nothing changed"))
+
+    def do_budget(self) -> None:
+        """`b`: type a cap, then confirm where more may be spent."""
+        snapshot = self.session.snapshot
+        if snapshot is not None:
+            self.ask(budget_entry(snapshot), self._new_cap)
+
+    def _new_cap(self, text: str) -> None:
+        snapshot = self.session.snapshot
+        if not text.strip() or snapshot is None:
+            self.say("the budget stays as it is")
+            return
+        pusd = parse_money(text)
+        value = plain_money(pusd) if pusd is not None else text.strip()
+        self.perform(self.session.steering.set({"max_cost": value}, snapshot))
+
+    def do_stop(self) -> None:
+        """`X`: the ways to end a run."""
+        choices = (
+            ("d", "drain: take nothing new, let calls in flight land", "drain"),
+            ("s", "stop now: give up the calls in flight", "now"),
+            ("c", "cancel for good, with its provider batches", "cancel"),
+            ("n", "/ enter / esc  go on", "no"),
+        )
+        self.ask(Question("Stop this run", ("Each asks once more.",), choices), self._end)
+
+    def _end(self, choice: str) -> None:
+        if choice and self.session.snapshot is not None:
+            self.perform(ending(choice, self.session.snapshot))
+
+    def do_command(self) -> None:
+        """`:`: the command line."""
+        self.status.read(":", self._typed, complete=command_line.complete, history=self.session.commands_typed)
+
+    def _typed(self, text: str | None) -> None:
+        typed = command_line.parse(text or "")
+        snapshot = self.session.snapshot
+        if typed.fault:
+            self.say(typed.fault, "warn")
+        elif typed.settings:
+            if self._may_steer() and snapshot is not None:
+                self.perform(self.session.steering.set(dict(typed.settings), snapshot))
+        elif typed.action in {"drain", "now", "cancel"}:
+            if self._may_steer():
+                self._end(typed.action)
+        elif typed.action.startswith("retry "):
+            if self._may_steer():
+                self.session.perform(Proposal("retry", {typed.action.removeprefix("retry "): True}))
+        elif typed.action == "resume" and snapshot is not None:
+            if self._may_steer():
+                self.session.perform(Proposal("resume", None, (("state", "resume"),)))
+        elif typed.action:
+            self.action_do(typed.action)
+
+    def do_freeze(self) -> None:
+        """`Z`: the display stands still, the run does not."""
+        self.session.is_frozen = not self.session.is_frozen
+        self.title_panel.show(self.session.scene())
+
+    def do_screen_next(self) -> None:
+        self._turn(1)
+
+    def do_screen_back(self) -> None:
+        self._turn(-1)
+
+    def _turn(self, step: int) -> None:
+        names = [number for number, _ in TABS]
+        self._switch(names[(names.index(self.TAB) + step) % len(names)])
+
+    def _switch(self, number: str) -> None:
+        if number != self.TAB:
+            self.app.open_tab(number)  # type: ignore[attr-defined]
+
+    def do_back(self) -> None:
+        """`esc`: back to the overview."""
+        self._switch("1")
+
+    def _panel_fault(self, name: str, error: Exception) -> None:
+        self.session.note(f"panel {name} cannot be drawn: {type(error).__name__}: {error}")
+
+    def _tabs(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+        spans: list[Span] = [(" ", "plain")]
+        for number, name in TABS:
+            word = name[:4] if width < 70 else name
+            if number == self.TAB:
+                spans.append((f"[{number} {word}] ", "strong"))
+            else:
+                spans += [(f" {number} ", "key"), (f"{word} ", "plain")]
+        return [spread(tuple(spans), self.tab_note(width), width)]
+
+    def tab_note(self, width: int) -> Line:
+        """The right end of the tabs line."""
+        return self._runs_note()
+
+    def _runs_note(self) -> Line:
+        return () if "screen_0" in self.hidden else line(("  0", "key"), " Runs ")
+
+    def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+        hidden = self.hidden | (keys.control_actions() if self.session.options.is_read_only else frozenset())
+        is_paused = scene.snapshot is not None and scene.snapshot.state in _PAUSED_STATES
+        return [keys.footer(self.PLACE, width, looks, is_paused=is_paused, hidden=hidden)]
+
+
+def next_sort(current: str, step: int) -> str:
+    """The sort column beside this one."""
+    return SORTS[(SORTS.index(current) + step) % len(SORTS)]
