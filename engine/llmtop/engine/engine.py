@@ -59,6 +59,7 @@ class Engine:
         self.home = home
         self.runs: dict[str, Run] = {}
         self.host = Host()
+        self.is_closed = False
         self._environ = os.environ if environ is None else environ
         self._opener = Opener(home, stdin=stdin, on_progress=on_progress)
         self._lanes = Lanes()
@@ -83,7 +84,7 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self._end_runs()
+            await self.end()
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -210,7 +211,11 @@ class Engine:
                 self.host.guard(run)
                 run.tick()
 
-    async def _end_runs(self) -> None:
+    async def end(self) -> None:
+        """End the runs politely and save everything; doors see their last state. Safe to call twice."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         for run in self.runs.values():
             if not run.is_settled or run.standing.phase == "running":
                 run.stop_now(run.signal_code)
@@ -218,6 +223,7 @@ class Engine:
         await asyncio.gather(*self._mains.values(), return_exceptions=True)
         faults: list[BaseException] = []
         for run in self.runs.values():
+            run.touch()
             run.parts.line.close()
             try:
                 run.ledger.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from llmtop.adapters.probes import MemoryProbe, MemoryReading, ProcessProbe, ProcessReading
@@ -23,7 +24,8 @@ class Host:
     """Read once a second; the scan over all processes has a thread of its own: nothing waits for it."""
 
     def __init__(self) -> None:
-        self.viewers = 0
+        self.viewers: Callable[[], int] = lambda: 0
+        """Counts the viewers on the control socket."""
         self._memory = MemoryProbe()
         self._processes = ProcessProbe()
         self._memory_reading = MemoryReading()
@@ -92,7 +94,7 @@ class Host:
         """Return the processes panel."""
         reading = self._process_reading
         if reading is None:
-            return ProcessView(engine_pid=os.getpid(), viewers=self.viewers)
+            return ProcessView(engine_pid=os.getpid(), viewers=self.viewers())
         others = reading.others
         figures = ProcessFigures(
             count=others.count,
@@ -109,7 +111,7 @@ class Host:
         return ProcessView(
             engine_pid=reading.engine_pid,
             engine_cpu_pct=reading.engine_cpu_pct,
-            viewers=self.viewers,
+            viewers=self.viewers(),
             children=others.children,
             cgroup_processes=reading.cgroup_processes,
             python_processes=others.count,

@@ -60,7 +60,7 @@ class Run:
         self.last_command = ""
         self.version = 1
         self.changed = asyncio.Event()
-        """Set when something happened that a viewer should see at once."""
+        """Set when something happens that a viewer should see at once; a new one then takes its place."""
         self.signal_code = 130
         """What a polite stop ends with: 130 for SIGINT, 143 for SIGTERM."""
         self._elapsed_before = record.elapsed_s
@@ -146,6 +146,7 @@ class Run:
         )
         self.save()
         self._settled.set()
+        self.touch()
 
     def restart(self) -> None:
         """Go on after an end: items were put back, or what halted it was mended."""
@@ -195,7 +196,7 @@ class Run:
     def _settle_when_idle(self) -> None:
         if self.standing.halt is not None and self.parts.submitter.is_idle:
             self._settled.set()
-        self.touch()
+            self.touch()
 
     def finished(self, result: Result) -> None:
         """An item has a result, and the ledger has it."""
@@ -244,6 +245,7 @@ class Run:
             )
             self.last_command = f"{command.origin} {answer.message}"
             self._say(command.origin, answer.message, "plain" if answer.is_ok else "warn")
+            self.touch()
         return replace(answer, version=self.version)
 
     def tick(self) -> None:
@@ -256,10 +258,11 @@ class Run:
         """Something is to be seen."""
         self.version += 1
         self.changed.set()
+        self.changed = asyncio.Event()
 
     def _say(self, who: str, text: str, role: str = "plain") -> None:
         self.log.append(LogLine(self.wall(), who, text, role))  # type: ignore[arg-type]
-        self.touch()
+        self.version += 1
 
     def save(self) -> None:
         """Write the state down, for the next start."""

@@ -112,9 +112,10 @@ class RealtimeSubmitter:
             now = self._clock()
             work = self._next(now)
             if work is None:
-                if not self._waiting and self.is_idle and not self._feed.refill():
+                if self._waiting or not self.is_idle:
+                    await self._woken(self._waiting[0].ready_at - now if self._waiting else None)
+                elif not self._feed.refill():
                     return
-                await self._woken(self._waiting[0].ready_at - now if self._waiting else None)
                 continue
             try:
                 cost, lease, reserved = await self._admitted(work)

@@ -1,0 +1,161 @@
+"""Start engines, in this process or in one of their own, and open doors to runs wherever they live."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmtop import __version__
+from llmtop.adapters.engines import EngineRecord
+from llmtop.adapters.home import Home
+from llmtop.adapters.ledger import LedgerReader
+from llmtop.adapters.simulator import profile_from, run_forever
+from llmtop.config.effective import from_record
+from llmtop.config.schema import RunConfig
+from llmtop.control.archive import ArchivedRun
+from llmtop.control.client import EngineClient, RemoteRun
+from llmtop.control.local import LocalRun
+from llmtop.control.planning import Plan, plan_of
+from llmtop.control.protocol import RunDoor
+from llmtop.control.server import ControlServer
+from llmtop.engine import Engine
+from llmtop.errors import StateError
+from llmtop.run.opened import StartOptions
+from llmtop.run.prompts import Messages, prompt_of
+
+__all__ = [
+    "EngineHere",
+    "Plan",
+    "RunOptions",
+    "engine_here",
+    "open_run",
+    "plan_of",
+    "simulate",
+]
+
+EXIT_ITEMS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to start, beside the configs themselves."""
+
+    resume: str | None = None
+    """A run to continue, by the words of `Home.resolve`; None: the config's own unfinished one."""
+    fresh: bool = False
+    assume_yes: bool = False
+    exit_zero: bool = False
+    """End with 0 although items failed or were rejected."""
+
+
+class EngineHere:
+    """An engine in this process, with its runs started and its control socket open."""
+
+    def __init__(
+        self, engine: Engine, server: ControlServer, doors: tuple[LocalRun, ...], notices: tuple[str, ...]
+    ) -> None:
+        self.doors = doors
+        self.notices = notices
+        self.run_ids = tuple(door.run_id for door in doors)
+        self.socket = server.path
+        self._engine = engine
+        self._server = server
+
+    @property
+    def viewers(self) -> int:
+        """Viewers on the socket now."""
+        return self._server.viewers
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no run has anything to do unless somebody changes something."""
+        return self._engine.is_settled
+
+    async def wait(self) -> int:
+        """Wait until no run has anything to do; return the worst exit code. Raises what a bug raised."""
+        await self._engine.settled()
+        return self._engine.exit_code
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the runs' exit codes as they stand."""
+        return self._engine.exit_code
+
+    def stop(self, signal_code: int = 130) -> None:
+        """End politely: nothing new, what is in flight lands within the grace."""
+        self._engine.stop(signal_code)
+
+    def stop_now(self, signal_code: int = 130) -> None:
+        """End at once; nothing accepted is lost."""
+        self._engine.stop_now(signal_code)
+
+
+@asynccontextmanager
+async def engine_here(
+    home: Home,
+    configs: Sequence[RunConfig],
+    options: RunOptions,
+    on_progress: Callable[[float], None] | None = None,
+) -> AsyncIterator[EngineHere]:
+    """Run an engine in this process; leaving it ends its runs politely.
+
+    Raises ConfigError, InputError, UsageError, RunOwned or StateError before anything is sent.
+    """
+    resume = home.resolve(options.resume).run_id if options.resume else None
+    engine = Engine(home, stdin=sys.stdin.buffer, on_progress=on_progress)
+    async with engine:
+        notices = await engine.open(configs, StartOptions(resume=resume, is_fresh=options.fresh))
+        doors = {run_id: LocalRun(engine, run_id) for run_id in engine.runs}
+        pid = os.getpid()
+        server = ControlServer(home.socket_path(pid, os.environ), doors, engine.lines)
+        engine.host.viewers = lambda: server.viewers
+        async with server:
+            entry = home.announce(EngineRecord(pid, str(server.path), time.time(), __version__))
+            try:
+                engine.start()
+                yield EngineHere(engine, server, tuple(doors.values()), notices)
+                await engine.end()
+            finally:
+                entry.withdraw()
+                for door in doors.values():
+                    await door.close()
+
+
+async def open_run(home: Home, ref: str) -> RunDoor:
+    """Open a run: through its live engine's socket, else from its ledger. Raises UsageError, StateError."""
+    found = home.resolve(ref)
+    record = home.engine_of(found.run_id)
+    if record is not None:
+        client = EngineClient(Path(record.socket))
+        try:
+            await client.runs()
+            return RemoteRun(client, found.run_id)
+        except StateError:
+            await client.close()
+            if home.owner_pid(found.run_id) is not None:
+                raise
+    return ArchivedRun(found.folder, _prompts(found.folder))
+
+
+def is_live(home: Home, run_id: str) -> bool:
+    """Return whether an engine runs it and takes commands."""
+    return home.engine_of(run_id) is not None
+
+
+async def simulate(name_or_path: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve a simulated provider until cancelled. Raises ConfigError or UsageError."""
+    await run_forever(profile_from(name_or_path), port, on_ready)
+
+
+def _prompts(folder: Path) -> Callable[[int, int], tuple[Messages | None, str]]:
+    def render(seq: int, offset: int) -> tuple[Messages | None, str]:
+        with LedgerReader(folder) as reader:
+            config = from_record(reader.record().config)
+        return prompt_of(config, seq, offset)
+
+    return render

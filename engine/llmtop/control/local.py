@@ -1,0 +1,97 @@
+"""The door to a run of this process: what the socket's server and an embedding program hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+
+from llmtop.adapters.ledger import LedgerReader
+from llmtop.engine import Engine
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery
+from llmtop.model import Acknowledgement, Command, Decision
+from llmtop.run.prompts import prompt_of
+from llmtop.snapshot import RunLine, Snapshot
+
+_SOONEST_S = 0.05
+"""Between a change and its snapshot: a burst of changes is one picture."""
+
+
+class LocalRun:
+    """One run of an engine in this process; a `RunDoor`."""
+
+    def __init__(self, engine: Engine, run_id: str) -> None:
+        self.run_id = run_id
+        self._engine = engine
+        self._run = engine.runs[run_id]
+        self._reader: LedgerReader | None = None
+
+    async def snapshot(self) -> Snapshot:
+        """Return the state now."""
+        return self._engine.snapshot(self.run_id)
+
+    async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
+        """Yield the state now, at every tick, and soon after every change; ends with the engine."""
+        while True:
+            is_last = self._engine.is_closed
+            changed = self._run.changed
+            yield self._engine.snapshot(self.run_id)
+            if is_last:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(interval_s):
+                    await changed.wait()
+                    await asyncio.sleep(_SOONEST_S)
+
+    async def command(self, command: Command) -> Acknowledgement:
+        """Do what is asked, all or nothing."""
+        return await self._run.command(command)
+
+    async def items(self, query: ItemQuery) -> ItemPage:
+        """Return one page of items; those in flight are named so."""
+        page = self._ledger().items(query)
+        flying = {flight.work.item.seq for flight in self._run.parts.submitter.flights.values()}
+        rows = tuple(
+            replace(row, state="in_flight") if row.seq in flying and row.state == "pending" else row
+            for row in page.rows
+        )
+        return replace(page, rows=rows)
+
+    async def item(self, item_id: str) -> ItemDetail | None:
+        """Return one item with its prompt, or None where there is no such id."""
+        detail = self._ledger().item(item_id)
+        if detail is None:
+            return None
+        messages, note = prompt_of(self._run.config, detail.row.seq, self._ledger().offset(detail.row.seq))
+        return replace(detail, messages=messages, messages_note=note)
+
+    async def decisions(self, limit: int) -> tuple[Decision, ...]:
+        """Return the last decisions and commands, newest last."""
+        return self._ledger().decisions(limit)
+
+    async def close(self) -> None:
+        """Let go of the run; it goes on."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _ledger(self) -> LedgerReader:
+        if self._reader is None:
+            self._reader = LedgerReader(self._run.ledger.folder)
+        return self._reader
+
+
+class LocalEngine:
+    """The runs of an engine in this process; an `EngineDoor`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def runs(self) -> tuple[RunLine, ...]:
+        """List the runs."""
+        return self._engine.lines()
+
+    async def run(self, run_id: str) -> LocalRun:
+        """Open one of them."""
+        return LocalRun(self._engine, run_id)

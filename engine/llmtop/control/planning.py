@@ -1,0 +1,75 @@
+"""What runs would take, before a call is made: reads the inputs, sends nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from llmtop.adapters.prices import find_prices
+from llmtop.adapters.simulator import load_profile
+from llmtop.adapters.sources import open_source
+from llmtop.config.schema import RunConfig
+from llmtop.policy.advice import Plan, Workload, plan, plan_together
+from llmtop.policy.pricing import Pricer
+from llmtop.policy.rendering import chat_request, needed_fields
+from llmtop.policy.template import Template
+
+__all__ = ["Plan", "plan_of"]
+
+_ASSUMED_LATENCY_S = 2.0
+_SAMPLE = 200
+"""Prompts that are measured."""
+_PROBE_TOKENS = 1_000_000
+
+
+def plan_of(configs: Sequence[RunConfig]) -> tuple[Plan, ...]:
+    """Return one plan a config; several share a process. Raises InputError and ConfigError as a run would."""
+    works = [_workload(config) for config in configs]
+    if len(works) == 1:
+        return (plan(works[0]),)
+    return (*(plan(work) for work in works), plan_together(works))
+
+
+def _workload(config: RunConfig) -> Workload:
+    template = None if config.request.prompt is None else Template(config.request.prompt)
+    source = open_source(config.input)
+    count = sum(1 for _ in source.scan(needed_fields(template)))
+    step = max(1, count // _SAMPLE)
+    sizes = [
+        sum(len(str(message.get("content", "")).encode(errors="replace")) for message in request.messages)
+        for request in (
+            chat_request(config.request, config.provider.model, template, item)
+            for item in source.items(range(0, count, step))
+        )
+    ]
+    pricer = _pricer(config)
+    given = pricer.upper_bound(_PROBE_TOKENS, 0)
+    taken = pricer.upper_bound(0, _PROBE_TOKENS)
+    return Workload(
+        name=config.name,
+        items=count,
+        prompt_bytes_mean=sum(sizes) / len(sizes),
+        prompt_bytes_max=max(sizes),
+        items_per_request=config.execution.items_per_request.start,
+        max_output_tokens=config.request.max_output_tokens,
+        input_pusd=None if given is None else given // _PROBE_TOKENS,
+        output_pusd=None if taken is None else taken // _PROBE_TOKENS,
+        batch_discount=pricer.batch_factor,
+        limits=config.limits,
+        concurrency=config.execution.concurrency.start,
+        latency_s=_ASSUMED_LATENCY_S,
+    )
+
+
+def _pricer(config: RunConfig) -> Pricer:
+    prices = config.prices
+    if config.provider.kind == "simulator" and prices.input is None:
+        profile = load_profile(config.provider.simulator)
+        prices = replace(
+            prices,
+            input=int(Decimal(str(profile.price_input)) * 10**6),
+            output=int(Decimal(str(profile.price_output)) * 10**6),
+        )
+    return find_prices(config.provider, prices, time.time(), config.request.extra)
