@@ -125,14 +125,16 @@ def _from_file(path: Path) -> Secret:
         raise ConfigError(
             key, f"{path} cannot be read ({error.strerror})", "Name a file with the key."
         ) from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(key, f"{path} is not a plain file", "Name a file that holds the key alone.")
         if status.st_mode & 0o077:
             mode = stat.S_IMODE(status.st_mode)
             raise ConfigError(key, f"{path} has mode {mode:04o}: others may read it", f"chmod 600 {path}")
-        text = file.read(_MAX_FILE_BYTES).decode("utf-8", "replace").strip()
+        text = os.read(handle, _MAX_FILE_BYTES).decode("utf-8", "replace").strip()
+    finally:
+        os.close(handle)
     if not text:
         raise ConfigError(key, f"{path} is empty", "Write the key into it.")
     return _checked(text, str(path))

@@ -1,0 +1,10 @@
+"""The transport's tests share `tests/support/raw_server.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_SUPPORT = str(Path(__file__).parents[2] / "support")
+if _SUPPORT not in sys.path:
+    sys.path.insert(0, _SUPPORT)

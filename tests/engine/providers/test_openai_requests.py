@@ -1,0 +1,94 @@
+"""OpenAI's words: what is built."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from chat_answers import COMPATIBLE
+
+from llmtop.adapters.providers.catalog import wire_format
+from llmtop.errors import ConfigError
+from llmtop.model import ChatRequest
+
+MESSAGES = ({"role": "user", "content": "Hé"},)
+
+
+def body_of(request: ChatRequest, base_url: str | None = COMPATIBLE) -> Any:
+    return json.loads(wire_format("openai", base_url).build(request).body)
+
+
+def asked(**changes: Any) -> ChatRequest:
+    return ChatRequest(**{"model": "m", "messages": MESSAGES, **changes})
+
+
+def test_only_what_is_set_is_sent() -> None:
+    assert body_of(asked()) == {"model": "m", "messages": [{"role": "user", "content": "Hé"}]}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "field"),
+    [
+        (None, "max_completion_tokens"),
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("https://openrouter.ai/api/v1", "max_tokens"),
+        ("https://api.openai.com.example/v1", "max_tokens"),
+        (COMPATIBLE, "max_tokens"),
+    ],
+)
+def test_the_limit_on_output_goes_where_the_server_knows_it(base_url: str | None, field: str) -> None:
+    body = body_of(asked(max_output_tokens=300), base_url)
+
+    assert {key for key in body if key.startswith("max_")} == {field}
+
+
+def test_extra_comes_last_and_wins() -> None:
+    body = body_of(asked(temperature=0.2, extra={"temperature": 1, "top_k": 5}))
+
+    assert (body["temperature"], body["top_k"]) == (1, 5)
+
+
+def test_a_ready_body_goes_as_it_is_and_gets_a_model_only_where_it_has_none() -> None:
+    raw = {"messages": [], "seed": 1}
+
+    assert body_of(asked(raw_body=raw, temperature=0.1)) == {"messages": [], "seed": 1, "model": "m"}
+    assert body_of(asked(raw_body={**raw, "model": "own"}))["model"] == "own"
+    assert "model" not in raw
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_strict"),
+    [
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, False),
+        ({"type": "object", "properties": {"a": {}}, "required": [], "additionalProperties": False}, False),
+        ({"type": "array", "items": {"type": "object", "properties": {}}}, False),
+        ({"$defs": {"x": {"type": "object"}}, "anyOf": [{"type": "string"}]}, False),
+    ],
+)
+def test_a_schema_is_strict_only_where_it_fits_the_rules_for_it(
+    schema: dict[str, Any], is_strict: bool
+) -> None:
+    wrapped = body_of(asked(response_format="schema", schema=schema))["response_format"]["json_schema"]
+
+    assert (wrapped["schema"], wrapped["strict"]) == (schema, is_strict)
+    assert body_of(asked(response_format="json"))["response_format"] == {"type": "json_object"}
+
+
+def test_a_prompt_with_half_a_character_or_a_huge_number_is_still_sent() -> None:
+    messages = ({"role": "user", "content": "a\ud800b\0"},)
+    body = body_of(ChatRequest("m", messages, extra={"seed": 2**70}))
+
+    assert body["messages"][0]["content"] == "a\ufffdb\0"
+    assert body["seed"] == 2**70
+
+
+def test_the_key_goes_into_one_header() -> None:
+    assert wire_format("openai", None).key_headers("k") == {"Authorization": "Bearer k"}
+
+
+def test_a_kind_without_a_wire_format_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="not available yet"):
+        wire_format("gemini", None)
