@@ -231,8 +231,8 @@ def test_a_stream_of_events_is_not_asked_for_again() -> None:
 # fmt: off
 _NAMES = (
     "choices", "message", "content", "error", "code", "type", "usage", "finish_reason", "refusal", "detail",
-    "metadata", "details", "innererror", "prompt_tokens", "completion_tokens", "cost", "status", "object", "id",
-    "prompt_tokens_details",
+    "metadata", "details", "innererror", "prompt_tokens", "completion_tokens", "cost", "status", "object",
+    "prompt_tokens_details", "id",
 )
 # fmt: on
 
