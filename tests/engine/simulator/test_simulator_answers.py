@@ -187,6 +187,26 @@ def test_an_answer_satisfies_its_schema(schema: dict[str, Any]) -> None:
     assert jsonschema_rs.is_valid(schema, value)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": "a", "items": 3},
+        {"type": "array", "minItems": 1e12},
+        {"type": "number", "multipleOf": 0, "minimum": [], "maximum": -1e300},
+        {"type": "string", "minLength": 10**12, "maxLength": None},
+        {"type": "object", "properties": [1], "additionalProperties": 5},
+        {"type": {}, "enum": 5, "anyOf": [7]},
+        {"$ref": "#/$defs/loop", "$defs": {"loop": {"$ref": "#/$defs/loop"}}},
+    ],
+)
+def test_a_schema_that_makes_no_sense_gets_some_answer_all_the_same(schema: dict[str, Any]) -> None:
+    described = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+    content = answered("x", request={"response_format": described}).content
+
+    assert len(content) < 200_000 and json.dumps(json.loads(content))
+
+
 def test_a_schema_with_an_array_of_objects_with_ids_gets_one_for_each_item_of_the_pack() -> None:
     row = {"type": "object", "properties": {"id": {"type": "string"}, "score": {"type": "integer"}}}
     schema = {"type": "object", "properties": {"rows": {"type": "array", "items": row}}}

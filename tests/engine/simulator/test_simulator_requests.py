@@ -64,6 +64,11 @@ LOOSE_OBJECT = {
             "missing_required_parameter",
         ),
         ({"response_format": schema("ab", OPEN_OBJECT, strict=True)}, "response_format", None),
+        (
+            {"response_format": schema("ab", {**OPEN_OBJECT, "required": 3}, strict=True)},
+            "response_format",
+            None,
+        ),
         ({"response_format": schema("ab", LOOSE_OBJECT, strict=True)}, "response_format", None),
     ],
 )

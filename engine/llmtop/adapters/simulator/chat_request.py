@@ -16,6 +16,7 @@ from llmtop.adapters.simulator.prompts import Prompt, content_text, read_prompt
 _ROLES = frozenset(("system", "assistant", "user", "function", "tool", "developer"))
 _SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MOST_CHOICES = 8
+_MOST_PATH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,24 +179,28 @@ def _schema(described: Any) -> Mapping[str, Any]:
 
 def _check_strict(name: str, schema: Any, path: tuple[str, ...]) -> None:
     """Strict schemas: every property required, nothing besides."""
-    if not isinstance(schema, dict) or len(path) > 40:
+    if not isinstance(schema, dict) or len(path) > _MOST_PATH:
         return
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, dict):
+    properties = _dict(schema.get("properties"))
+    if schema.get("type") == "object" or properties:
         if schema.get("additionalProperties") is not False:
             raise complaints.invalid_schema(
                 name, f"In context={path}, 'additionalProperties' is required to be supplied and to be false."
             )
-        absent = set(properties or {}) - set(schema.get("required") or ())
+        required = schema.get("required")
+        absent = [key for key in properties if not isinstance(required, list) or key not in required]
         if absent:
             raise complaints.invalid_schema(
                 name,
                 f"In context={path}, 'required' is required to be supplied and to be an array including "
-                f"every key in properties. Missing '{min(absent)}'.",
+                f"every key in properties. Missing '{absent[0]}'.",
             )
-    for key, inner in (properties or {}).items() if isinstance(properties, dict) else ():
+    for key, inner in properties.items():
         _check_strict(name, inner, (*path, "properties", key))
-    if "items" in schema:
-        _check_strict(name, schema["items"], (*path, "items"))
-    for key, inner in (schema.get("$defs") or {}).items():
+    _check_strict(name, schema.get("items"), (*path, "items"))
+    for key, inner in _dict(schema.get("$defs")).items():
         _check_strict(name, inner, (*path, "$defs", key))
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -79,7 +79,8 @@ async def send(
         return await delivery.drip(request, body, headers, profile)
     if job.fault in _PLAIN_FAULTS:
         return delivery.odd_body(job.fault, body, headers)
-    return web.Response(body=body, headers=headers, content_type=delivery.JSON)
+    headers["Content-Type"] = delivery.JSON
+    return web.Response(body=body, headers=headers)
 
 
 def _body(job: Job, completion: Completion, profile: Profile) -> bytes:

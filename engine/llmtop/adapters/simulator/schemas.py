@@ -15,6 +15,9 @@ from llmtop.adapters.simulator.prompts import PackedItem, Prompt
 from llmtop.adapters.simulator.writing import answer_text, title_of
 
 _MOST_DEPTH = 20
+_MOST_ITEMS = 1_000
+_MOST_LETTERS = 100_000
+_MOST_BOUND = 1e15
 
 
 def fill(schema: Mapping[str, Any], prompt: Prompt, items: Sequence[PackedItem]) -> Any:
@@ -35,7 +38,7 @@ class _Filler:
         if "const" in schema:
             return schema["const"]
         pick = int(reference_of(f"{name}|{about.text}"), 16)
-        if schema.get("enum"):
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
             return schema["enum"][pick % len(schema["enum"])]
         kind = schema.get("type", "object" if "properties" in schema else "string")
         if isinstance(kind, list):
@@ -47,7 +50,7 @@ class _Filler:
         return _scalar(kind, schema, about, name, pick)
 
     def _object(self, schema: Mapping[str, Any], about: PackedItem, depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
+        properties = _mapping(schema.get("properties"))
         if not properties and self._items and schema.get("additionalProperties", True) is not False:
             inner = schema.get("additionalProperties")
             inner = inner if isinstance(inner, Mapping) else {"type": "string"}
@@ -62,10 +65,11 @@ class _Filler:
 
     def _array(self, schema: Mapping[str, Any], about: PackedItem, name: str, depth: int) -> list[Any]:
         inner = schema.get("items") or {"type": "string"}
-        resolved = self._resolved(inner)
-        if self._items and "id" in (resolved.get("properties") or {}):
+        resolved = self._resolved(_mapping(inner))
+        if self._items and "id" in _mapping(resolved.get("properties")):
             return [self.value(inner, item, name, depth + 1) for item in self._items]
-        count = max(int(schema.get("minItems", 1)), 1 if schema.get("maxItems", 1) else 0)
+        least = 1.0 if _bound(schema, "maxItems", 1.0) else 0.0
+        count = round(min(_MOST_ITEMS, max(least, _bound(schema, "minItems", least))))
         return [self.value(inner, about, f"{name}{index}", depth + 1) for index in range(count)]
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,7 +91,11 @@ class _Filler:
         return place if isinstance(place, Mapping) else {}
 
 
-def _scalar(kind: str, schema: Mapping[str, Any], about: PackedItem, name: str, pick: int) -> Any:
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _scalar(kind: Any, schema: Mapping[str, Any], about: PackedItem, name: str, pick: int) -> Any:
     if kind == "boolean":
         return pick % 2 == 0
     if kind == "integer":
@@ -100,14 +108,19 @@ def _scalar(kind: str, schema: Mapping[str, Any], about: PackedItem, name: str, 
 
 
 def _number(schema: Mapping[str, Any], pick: int) -> float:
-    low = float(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
-    high = schema.get("maximum")
-    if high is None:
-        high = schema.get("exclusiveMaximum", low + 11) - 1
-    step = float(schema.get("multipleOf", 1))
+    low = _bound(schema, "minimum", _bound(schema, "exclusiveMinimum", -1.0) + 1)
+    high = _bound(schema, "maximum", _bound(schema, "exclusiveMaximum", low + 11) - 1)
+    step = _bound(schema, "multipleOf", 1.0) or 1.0
     first = math.ceil(low / step)
-    last = max(first, math.floor(float(high) / step))
+    last = max(first, math.floor(high / step))
     return (first + pick % (last - first + 1)) * step
+
+
+def _bound(schema: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """Return a bound of the schema; one that is no sane number is as good as none."""
+    value = schema.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if value is not None and is_number and abs(value) < _MOST_BOUND else otherwise
 
 
 def _string(schema: Mapping[str, Any], about: PackedItem, name: str) -> str:
@@ -117,7 +130,5 @@ def _string(schema: Mapping[str, Any], about: PackedItem, name: str) -> str:
         text = title_of(about.text)
     else:
         text = answer_text(about.text, about.id or None)
-    longest = schema.get("maxLength")
-    if isinstance(longest, int):
-        text = text[:longest]
-    return text.ljust(int(schema.get("minLength", 0)), ".")
+    text = text[: round(max(0.0, _bound(schema, "maxLength", _MOST_LETTERS)))]
+    return text.ljust(round(min(_MOST_LETTERS, _bound(schema, "minLength", 0.0))), ".")

@@ -38,6 +38,7 @@ class Service:
         self._tries: dict[str, int] = {}
         self._number = 0
         self._first_at: float | None = None
+        self._prefixes = PrefixCache(profile.cached_prefix_tokens)
         self._obey(profile)
 
     def __repr__(self) -> str:
@@ -45,6 +46,8 @@ class Service:
 
     def change(self, profile: Profile) -> None:
         """Obey other settings from now on."""
+        if profile.cached_prefix_tokens != self.profile.cached_prefix_tokens:
+            self._prefixes = PrefixCache(profile.cached_prefix_tokens)
         self._admission.change(profile, self._clock())
         self._obey(profile)
 
@@ -64,7 +67,6 @@ class Service:
         self._faults = Faults(profile, self._patterns)
         self._load = Load(profile)
         self._prices = Prices(profile)
-        self._prefixes = PrefixCache(profile.cached_prefix_tokens)
 
     async def chat(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one `POST /chat/completions`."""

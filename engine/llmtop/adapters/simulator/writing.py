@@ -11,7 +11,8 @@ import re
 from llmtop.adapters.simulator.draws import reference_of
 from llmtop.adapters.simulator.prompts import tokens_of
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
+_LONG_WORD = 4
+_PUNCTUATION = ".,;:!?()[]{}\"'“”„’"
 _LABELLED = re.compile(r"^[ \t]*[^\W\d_][\w -]{0,30}: +(\S.*)$", re.MULTILINE)
 _OPENINGS = (
     "“{title}” is easier to see in an example than in a definition.",
@@ -33,7 +34,7 @@ _MORE = (
 )
 _FALLBACK_WORDS = ("purpose", "measure", "practice")
 _MOST_SCANNED = 1_000
-_MOST_WORDS_SCANNED = 300
+_MOST_WORDS_SCANNED = 150
 _TITLE_WORDS = 9
 _LAST_WORDS = 6
 _ORDER_WORDS = 20
@@ -102,7 +103,8 @@ def _padding(names: dict[str, str], pick: int, tokens: int) -> list[str]:
 
 def _key_words(text: str, pick: int) -> tuple[str, str, str]:
     """Return three longer words of the text, the same for the same text."""
-    found = list(dict.fromkeys(_WORD.findall(text[:_MOST_WORDS_SCANNED])))
+    words = (word.strip(_PUNCTUATION) for word in text[:_MOST_WORDS_SCANNED].split())
+    found = list(dict.fromkeys(word for word in words if len(word) >= _LONG_WORD))
     if len(found) < 3:
         found = [*found, *_FALLBACK_WORDS]
     at = pick % len(found)
