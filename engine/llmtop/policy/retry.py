@@ -22,7 +22,7 @@ _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _JITTER = (0.5, 1.5)
 _STALE_IN_A_ROW = 3
-"""Dead kept-alive connections that one item may meet in a row before it counts as a try."""
+"""Dead kept-alive connections that one item may meet in a row before it waits as for a refusal."""
 _MISTAKE_AFTER = 3
 """Sends after which an unknown host or a certificate that is not trusted is a mistake in the config."""
 _MISTAKES = frozenset({"dns", "certificate"})
@@ -41,7 +41,7 @@ class Again:
 
     delay_s: float
     counts: bool
-    """Whether the send used up one of the item's tries."""
+    """Whether the send used up one of the item's tries (`ProviderError.is_counted`)."""
     asked_s: float | None = None
     """The longer wait that the provider asked for, where `max_wait` cut it: worth a line to the user."""
 
@@ -99,7 +99,7 @@ class RetryPolicy:
             return GiveUp(error.error)
         if error.kind == "stale" and refusals <= _STALE_IN_A_ROW:
             return Again(0.0, counts=False)
-        if not error.is_counted and error.kind != "stale":
+        if not error.is_counted:
             return self._uncounted(error, refused_for_s, refusals, has_ever_succeeded)
         state = _state(self._tries, max(1, tries_used), 0.0)
         if self._tries.stop(state):
@@ -109,7 +109,7 @@ class RetryPolicy:
     def _uncounted(
         self, error: ProviderError, refused_for_s: float, refusals: int, has_ever_succeeded: bool
     ) -> RetryDecision:
-        """A refusal or an unreachable provider: the item loses no try, patience is for the run."""
+        """A refusal or an unreachable provider: the item loses no try, and patience bounds the run."""
         if error.kind in _MISTAKES and not has_ever_succeeded and refusals >= _MISTAKE_AFTER:
             return StopRun(error)
         state = _state(self._patience, max(1, refusals), refused_for_s)
