@@ -57,6 +57,7 @@ def announce(folder: Path, record: EngineRecord) -> EngineEntry:
     draft = folder / f".{record.pid}.{secrets.token_hex(4)}.tmp"
     try:
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        os.fchmod(fd, 0o600)  # whatever the umask
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # locked before it can be seen
         os.write(fd, json.dumps(asdict(record)).encode())
         draft.replace(path)

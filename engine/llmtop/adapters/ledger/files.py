@@ -64,9 +64,12 @@ def open_private(path: Path, flags: int) -> int:
                 str(path), "is a symbolic link, and is not written through", "name the file itself"
             ) from error
         raise unwritable(path, error) from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
         os.close(fd)
         raise StateError(str(path), "is not a regular file", "name another path")
+    if found.st_size == 0 and found.st_mode & 0o600 != 0o600:  # a umask took rights from a new file
+        os.fchmod(fd, 0o600)
     return fd
 
 

@@ -129,6 +129,8 @@ class Ledger:
         on_failure: Callable[[LlmtopError], None],
     ) -> None:
         """Start the writer's thread. The three callables' contract is `Writer`'s."""
+        if self._writer is not None:
+            raise AssertionError("a ledger is started once")
         self._writer = Writer(self._connection, self.path, self._output, loop, on_trouble, on_failure)
         self._writer.start()
 

@@ -13,7 +13,8 @@ import os
 import time
 from pathlib import Path
 
-from llmtop.errors import RunOwned
+from llmtop.adapters.ledger.files import open_private, unwritable
+from llmtop.errors import RunOwned, StateError
 
 LOCK_NAME = "lock"
 
@@ -25,8 +26,8 @@ class RunLock:
     """The lock of one run's folder, held until `release` or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock; raise RunOwned with the owner's pid where another process holds it."""
-        self._fd = _open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT)
+        """Take the lock. Raises RunOwned with the owner's pid, or StateError."""
+        self._fd = open_private(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + _PATIENCE_S
         while not _try_lock(self._fd, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:
@@ -34,8 +35,12 @@ class RunLock:
                 os.close(self._fd)
                 raise RunOwned(folder.name, pid)
             time.sleep(_PAUSE_S)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:  # the disk is full
+            os.close(self._fd)
+            raise unwritable(folder / LOCK_NAME, error) from error
 
     def release(self) -> None:
         """Let go of the run. Safe to call twice."""
@@ -53,19 +58,17 @@ def owner_pid(folder: Path) -> int | None:
     0 where somebody holds the lock and has not written a pid.
     """
     try:
-        fd = _open(folder / LOCK_NAME, os.O_RDONLY)
+        fd = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StateError(str(folder / LOCK_NAME), f"cannot be read: {error.strerror}") from error
     try:
         if _try_lock(fd, fcntl.LOCK_SH):
             return None
         return _pid_in(fd) or 0
     finally:
         os.close(fd)
-
-
-def _open(path: Path, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _try_lock(fd: int, kind: int) -> bool:

@@ -99,7 +99,7 @@ def _rows(connection: sqlite3.Connection, seqs: Sequence[int], search: str | Non
         part = seqs[start : start + _STEP]
         rows = connection.execute(
             f"""SELECT items.seq, items.id, results.status, results.attempts, latency_ms, input_tokens,
-                output_tokens, cost_pusd, error_type, error_message, finished_at, line
+                output_tokens, cost_pusd, error_type, error_message, finished_at, lines.line
             FROM items LEFT JOIN results ON results.seq = items.seq LEFT JOIN lines ON lines.seq = items.seq
             WHERE items.seq IN ({", ".join("?" * len(part))}) ORDER BY items.seq""",
             tuple(part),

@@ -77,6 +77,7 @@ class Writer:
         self._on_trouble = on_trouble
         self._on_failure = on_failure
         self._queue: deque[tuple[Entry | _Job, Callback | None]] = deque()
+        self._job: _Job | None = None
         self._wake = threading.Event()
         self._turn = threading.Event()
         self._is_asleep = False
@@ -141,10 +142,10 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                batch, job = self._take()
+                batch, self._job = self._take()
                 if batch:
                     self._keep(batch)
-                if job is not None and not self._do(job):
+                if self._job is not None and not self._do(self._job):
                     return
         except LlmtopError as error:
             self._fail(error)
@@ -248,11 +249,13 @@ class Writer:
 
     def _fail(self, error: LlmtopError) -> None:
         self.failure = error
+        waiting: list[Entry | _Job | None] = [self._job]
         while self._queue:
-            entry, _ = self._queue.popleft()
-            if isinstance(entry, _Job):
+            waiting.append(self._queue.popleft()[0])
+        for job in waiting:
+            if isinstance(job, _Job):
                 with contextlib.suppress(InvalidStateError):
-                    entry.future.set_exception(error)
+                    job.future.set_exception(error)
         self._turn.set()
         self._soon(self._on_failure, error)
 
