@@ -143,6 +143,8 @@ class TunerConfig:
     """Tokens that may leave together, in seconds of the rate."""
     hold_max: float = 120.0
     """Seconds that one shared hold lasts at most."""
+    pack_cost_weight: float = 0.25
+    """How much the price of a good item counts against the speed when items are packed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from llmtop.config.schema import LimitsConfig, Range, RetryConfig, TunerConfig
+from llmtop.config.schema import ExecutionConfig, LimitsConfig, Range, RetryConfig, TunerConfig
 from llmtop.model import Decision
-from llmtop.policy.limiter import Cause, Cost, Limiter, Rate, Rates, Resource, Rotation, Ticket, Wait
+from llmtop.policy.limiter import Cause, Cost, Rate, Resource, Rotation, Ticket, Wait
+from llmtop.policy.tuner import Record, Report, Tuner
 from llmtop.submit.line import Lease, Line, Waiter
-from llmtop.submit.reactions import Reactions, Report
+from llmtop.submit.steering import LaneSettings, steering_of
 
 __all__ = ["KEEP", "Cause", "Cost", "Lane", "Lease", "Line", "Report"]
 
@@ -46,29 +46,31 @@ class Lane:
         wall: Callable[[], float] = time.time,
         retry: RetryConfig | None = None,
         tuning: TunerConfig | None = None,
+        timeout_s: float | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.bounds = concurrency
         self.on_decision: Callable[[Decision], None] | None = None
         self._wall = wall
-        tuning = tuning or TunerConfig()
-        self._limiter = Limiter(concurrency.start)
-        self._rates = Rates(
-            margin=tuning.margin_declared,
-            request_burst_s=tuning.request_burst_s,
-            token_burst_s=tuning.token_burst_s,
+        settings = LaneSettings(
+            limits=limits,
+            concurrency=concurrency,
+            packs=ExecutionConfig().items_per_request,
+            retry=retry or RetryConfig(),
+            tuning=tuning or TunerConfig(),
+            timeout_s=timeout_s,
         )
-        self._reactions = Reactions(
-            self._limiter, self._rates, retry or RetryConfig(), tuning, random.Random(name), self._note
-        )
+        self._steering = steering_of(settings, clock(), name)
+        self._limiter = self._steering.limiter
+        self._rates = self._steering.rates
+        self._steering.journal.listener = self._tell
         self._rotation: Rotation[Waiter] = Rotation()
         self._lines: list[Line] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self._ticker: asyncio.TimerHandle | None = None
         self._cause: Cause | None = None
-        self._rates.declare_all(limits)
-        self._rates.apply(self.clock(), self._limiter)
 
     def __repr__(self) -> str:
         return f"<Lane {self.name} {self._limiter!r} {self._lines}>"
@@ -92,6 +94,21 @@ class Lane:
     def is_stopped(self) -> bool:
         """Whether the provider refused key, model or money, and nothing leaves until `resume`."""
         return self._limiter.is_paused
+
+    @property
+    def tuner(self) -> Tuner:
+        """What chooses the numbers, to look at."""
+        return self._steering.tuner
+
+    @property
+    def is_tuning(self) -> bool:
+        """Whether the tuner moves what is not pinned."""
+        return self._steering.is_tuning
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """What a person has fixed: `concurrency`, `rate:req`, `rate:total` ..."""
+        return self._steering.pinned
 
     @property
     def waiting(self) -> int:
@@ -146,7 +163,10 @@ class Lane:
         output_token_rate: Limit = KEEP,
         by: str = "operator",
     ) -> None:
-        """Change limits now, for those that wait already too; rates are the provider's, per second."""
+        """Change limits now, for those that wait already too; rates are the provider's, per second.
+
+        What is set is pinned: the tuner says what it would do, and leaves it alone until `tune`.
+        """
         if burst != KEEP:
             self._rates.burst = burst
         asked: dict[Resource, Limit] = {
@@ -155,61 +175,85 @@ class Lane:
             Resource.OUT: output_token_rate,
             Resource.TOTAL: total_token_rate,
         }
+        now = self.clock()
         for resource, per_s in asked.items():
             if per_s != KEEP:
-                old = self._rates.named(resource)
-                self._rates.declare(resource, per_s, is_pinned=True)
-                self._note(f"rate:{resource}", old, self._rates.named(resource), f"set by {by}", by)
-        if concurrency is not None and concurrency != self._limiter.concurrency:
-            self._note("concurrency", str(self._limiter.concurrency), str(concurrency), f"set by {by}", by)
-            self._limiter.concurrency = concurrency
-        self._rates.apply(self.clock(), self._limiter)
+                self._steering.pin_rate(now, resource, per_s, by)
+        if concurrency is not None:
+            self._steering.pin_concurrency(now, concurrency, by)
+        self._steering.change(now)
         self.pump()
+
+    def tune(self, is_on: bool, by: str = "operator") -> None:
+        """Switch the tuner on, which hands it everything that was pinned, or off."""
+        self._steering.switch(self.clock(), is_on, by)
+        self.pump()
+        self._start_ticking()
 
     def hold(self, until: float, why: str) -> None:
         """Let nothing leave before `until` on the lane's clock; a shorter hold does not end a longer one."""
-        old = max(0.0, self._limiter.hold_until - self.clock())
-        if self._limiter.hold(until, is_asked=True):
-            self._note("hold", f"{old:.1f} s", f"{until - self.clock():.1f} s", why, "server")
-            self.pump()
+        self._steering.hold(self.clock(), until, why)
+        self.pump()
 
     def resume(self) -> None:
         """End a stop, after a person has mended what was refused."""
         if self._limiter.is_paused:
             self._limiter.resume()
-            self._note("state", "stopped", "open", "resumed", "operator")
+            self._steering.journal.note(self.clock(), "state", "stopped", "open", "resumed", "operator")
             self.pump()
 
-    def _note(self, what: str, old: str, new: str, why: str, by: str) -> None:
-        decision = Decision(self._wall(), what, old, new, why, by)
+    def _tell(self, record: Record) -> None:
+        decision = Decision(self._wall(), record.what, record.old, record.new, record.why, record.by)
         for listener in (self.on_decision, *(line.on_decision for line in self._lines)):
             if listener is not None:
                 listener(decision)
 
     def settle(self, ticket: Ticket, input_tokens: float, output_tokens: float) -> None:
+        """Close a ticket with its real usage."""
         if ticket.is_open:
-            self._limiter.settle(self.clock(), ticket, input_tokens, output_tokens)
+            self._steering.settled(self.clock(), ticket, input_tokens, output_tokens)
             self.pump()
 
     def release(self, ticket: Ticket) -> None:
+        """Close a ticket that used nothing."""
         if ticket.is_open:
-            self._limiter.release(self.clock(), ticket)
+            self._steering.released(self.clock(), ticket)
             self.pump()
 
     def finish(self, ticket: Ticket, report: Report) -> None:
-        if not ticket.is_open:
-            return
-        now = self.clock()
-        self._reactions.close(now, ticket, report)
-        if self._reactions.react(now, ticket, report):
-            self._rates.apply(self.clock(), self._limiter)
-        self.pump()
+        """Close a ticket by how its request ended."""
+        if ticket.is_open:
+            self._steering.finished(self.clock(), ticket, report)
+            self.pump()
 
     def grant_now(self, cost: Cost) -> Lease | None:
+        """Grant without waiting, where nobody waits and all fits."""
         if self._rotation.head() is not None:
             return None
-        answer = self._limiter.admit(self.clock(), cost)
+        answer = self._admit(cost)
         return Lease(self, answer) if isinstance(answer, Ticket) else None
+
+    def _admit(self, cost: Cost) -> Ticket | Wait:
+        now = self.clock()
+        answer = self._limiter.admit(now, cost)
+        if isinstance(answer, Ticket):
+            self._steering.sent(now, answer)
+            if self._ticker is None:
+                self._start_ticking()
+        elif answer.cause is Cause.CONCURRENCY:
+            self._steering.blocked(now)
+        return answer
+
+    def _start_ticking(self) -> None:
+        """Let the tuner see time pass while something is on its way or waits."""
+        if self._ticker is None and self._steering.is_tuning and (self.in_flight or self.waiting):
+            delay = self._steering.tick(self.clock()) - self.clock()
+            self._ticker = asyncio.get_running_loop().call_later(max(0.01, delay), self._tick)
+
+    def _tick(self) -> None:
+        self._ticker = None
+        self._start_ticking()
+        self.pump()
 
     def joined(self, line: Line) -> None:
         """A line has a waiter or is no longer blocked."""
@@ -218,11 +262,13 @@ class Lane:
         self._mark(line)
 
     def blocked(self, line: Line) -> None:
+        """A line is blocked."""
         self._rotation.leave(line.queue)
         self.pump()
         self._mark(line)
 
     def left(self, line: Line) -> None:
+        """A line is closed."""
         self._rotation.leave(line.queue)
         line.waits.mark(self.clock(), None)
         if line in self._lines:
@@ -237,7 +283,7 @@ class Lane:
         while (queue := self._rotation.head()) is not None:
             waiter = queue.first()
             assert waiter is not None  # a head has a first waiter
-            answer = self._limiter.admit(self.clock(), waiter.cost)
+            answer = self._admit(waiter.cost)
             if isinstance(answer, Wait):
                 until, cause = answer
                 break

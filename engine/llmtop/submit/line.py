@@ -9,7 +9,7 @@ from typing import Protocol
 
 from llmtop.model import Decision
 from llmtop.policy.limiter import Cause, Cost, RunQueue, Ticket, WaitMeter
-from llmtop.submit.reactions import Report
+from llmtop.policy.tuner import Report
 
 
 class LaneSide(Protocol):

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from llmtop.config.schema import LimitsConfig, Range, RetryConfig
+from llmtop.config.schema import LimitsConfig, Range, RetryConfig, TunerConfig
 from llmtop.model import Decision, LimitHeaders, Outcome
 from llmtop.policy.limiter import Resource
 from llmtop.submit.gate import Cause, Cost, Lane, Lease, Line, Report
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.looptime
 COST = Cost(10.0, 5.0)
 
 
-def lane_of(concurrency: int = 100, *, max_wait: float = 60.0, **limits: float) -> Lane:
+def lane_of(concurrency: int = 100, *, max_wait: float = 60.0, is_tuning: bool = False, **limits: float) -> Lane:
     clock = asyncio.get_running_loop().time
     return Lane(
         "test",
@@ -28,6 +28,7 @@ def lane_of(concurrency: int = 100, *, max_wait: float = 60.0, **limits: float) 
         clock=clock,
         wall=clock,
         retry=RetryConfig(max_wait=max_wait),
+        tuning=TunerConfig(enabled=is_tuning),
     )
 
 
@@ -437,7 +438,7 @@ async def test_jumps_of_the_wall_clock_change_nothing() -> None:
     wild = iter(random.Random(3).uniform(-1e9, 1e9) for _ in range(10_000))
     loop = asyncio.get_running_loop()
     limits = LimitsConfig(requests_per_second=5.0)
-    lane = Lane("test", limits, Range(1, 50, 50), clock=loop.time, wall=lambda: next(wild))
+    lane = Lane("test", limits, Range(1, 50, 50), clock=loop.time, wall=lambda: next(wild), tuning=TunerConfig(enabled=False))
     sent = Departures(lane.line("a"))
 
     await asyncio.gather(*sent.send(50))

@@ -59,6 +59,8 @@ class Limiter:
         """Seconds between two departures at the least."""
         self.hold_until = -math.inf
         self.is_paused = False
+        self.canary_at = -math.inf
+        """Nothing leaves before; unlike a hold it may be set back."""
         self.probe_patience = 1.0
         """Seconds after which a probe without an answer counts as not refused."""
         self._sent = (0.0, 0.0, 0.0)
@@ -145,6 +147,12 @@ class Limiter:
         self.min_gap = gap_s
         self._is_braked = True
 
+    def delay_canary(self, until: float) -> None:
+        """Let nothing leave before `until`, which may be earlier than before."""
+        if until != self.canary_at:
+            self.canary_at = until
+            self._is_braked = True
+
     def limit(self, now: float, resource: Resource, rate: float, capacity: float) -> None:
         """Limit a resource from `now` on: a new bucket is full, the level of an old one never rises."""
         bucket = self._buckets.get(resource)
@@ -170,7 +178,8 @@ class Limiter:
         """Lower a level to what the answer to `ticket` says is left; return (old, new) where it did.
 
         Only downwards, since a header tells the server's past; and only beyond the slack of one
-        request and 2 % of the limit, since a correction on every answer costs throughput.
+        request and 2 % of the limit, since a correction on every answer costs throughput. What the
+        bucket refilled since the request left counts for it: the header is that old at the most.
         """
         bucket = self._buckets.get(resource)
         if bucket is None:
@@ -180,7 +189,8 @@ class Limiter:
             total - then for total, then in zip(self._sent, ticket.sent, strict=True)
         )
         sent_since = requests if resource is Resource.REQ else bucket.amount(inputs, outputs)
-        left = remaining - sent_since
+        refilled = bucket.rate * max(0.0, now - ticket.started_at)
+        left = min(limit, remaining + refilled) - sent_since
         slack = max(1.0, bucket.amount(*ticket.cost))
         if bucket.level <= left + slack + 0.02 * limit:
             return None
@@ -213,6 +223,8 @@ class Limiter:
             return Wait(math.inf, Cause.PAUSE)
         if now < self.hold_until:
             return Wait(self.hold_until, Cause.COOLDOWN)
+        if now < self.canary_at:
+            return Wait(self.canary_at, Cause.COOLDOWN)
         if self._probe is not None and now < self._probe_until:
             return Wait(self._probe_until, Cause.COOLDOWN)
         if now < self._last_departure + self.min_gap:

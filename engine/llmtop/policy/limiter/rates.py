@@ -90,6 +90,11 @@ class Rates:
         known = self._known[resource]
         return known.declared if known.declared is not None else known.reported
 
+    def ceiling(self, resource: Resource) -> float | None:
+        """Return what a learned rate may reach: a little below the stated limit."""
+        stated = self.stated(resource)
+        return None if stated is None else self._margin * stated
+
     def effective(self, resource: Resource) -> Rate | None:
         """Return what is to be enforced; None: nothing limits it."""
         known = self._known[resource]

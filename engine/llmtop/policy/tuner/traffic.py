@@ -1,0 +1,162 @@
+"""What is on its way and what went: counts over short windows, latencies, and who was accepted.
+
+Every operation is O(1) amortised, and memory is bounded by what left in the last 30 s.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+from llmtop.policy.tuner.words import Flight
+
+_LATENCY_WEIGHT = 0.05
+_REJECT_WEIGHT = 0.25
+_RUNNING_IS_ACCEPTED_S = 3.0
+_WINDOW_S = 30.0
+_TOP_WINDOW_S = 60.0
+_SIZE_WEIGHT = 0.05
+
+
+class Amount(NamedTuple):
+    """Requests and tokens."""
+
+    requests: float
+    tokens: float
+
+
+class _Sent(NamedTuple):
+    at: float
+    requests: float
+    tokens: float
+
+
+class Traffic:
+    """The departures and answers of one lane, as far as its tuner looks at them."""
+
+    def __init__(self) -> None:
+        self.latency_s: float | None = None
+        """Smoothed latency of successes; None before the first."""
+        self.reject_latency_s = 0.2
+        """Smoothed latency of refusals; a guess before the first."""
+        self.running: dict[int, Flight] = {}
+        """In order of departure."""
+        self.blocked_at = -1e9
+        """When a departure last had to wait for a slot."""
+        self.is_blocked = False
+        """Whether one had to since the last growth."""
+        self.tokens_per_request = 0.0
+        self.refused_tokens_per_request = 0.0
+        self._sent = Amount(0.0, 0.0)
+        self._refused = Amount(0.0, 0.0)
+        self._recent: deque[_Sent] = deque()
+        self._unaccepted: deque[Flight] = deque()
+        self._tops: deque[tuple[float, int]] = deque()
+        self._numbers = itertools.count(1)
+        self._has_rejects = False
+        self.started_at: float | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on their way."""
+        return len(self.running)
+
+    @property
+    def latency_or_s(self) -> float:
+        """The smoothed latency, or a second while nothing is known."""
+        return 1.0 if self.latency_s is None else self.latency_s
+
+    @property
+    def window_s(self) -> float:
+        """How long a raised limit must stand without complaint: the spec's w."""
+        return max(1.0, 3.0 * self.reject_latency_s)
+
+    def departed(self, now: float, level: int, tokens: float) -> Flight:
+        """A request left."""
+        flight = Flight(next(self._numbers), now, level, tokens)
+        if self.started_at is None:
+            self.started_at = now
+        self.running[flight.number] = flight
+        self._unaccepted.append(flight)
+        self._sent = Amount(self._sent.requests + 1.0, self._sent.tokens + tokens)
+        recent = self._recent
+        recent.append(_Sent(now, *self._sent))
+        while recent[0].at < now - _WINDOW_S:
+            recent.popleft()
+        return flight
+
+    def landed(self, flight: Flight) -> None:
+        """A request ended, whatever came of it."""
+        self.running.pop(flight.number, None)
+
+    def succeeded(self, now: float, flight: Flight, latency_s: float, tokens: float) -> None:
+        """It was answered well with `tokens` in all."""
+        known = self.latency_s
+        self.latency_s = latency_s if known is None else known + _LATENCY_WEIGHT * (latency_s - known)
+        self.tokens_per_request += _SIZE_WEIGHT * (flight.tokens - self.tokens_per_request)
+        tops = self._tops
+        while tops and tops[-1][1] <= flight.level:
+            tops.pop()
+        tops.append((now, flight.level))
+
+    def refused(self, flight: Flight, latency_s: float) -> None:
+        """The provider would not start it."""
+        weight = _REJECT_WEIGHT if self._has_rejects else 1.0
+        self._has_rejects = True
+        self.reject_latency_s += weight * (latency_s - self.reject_latency_s)
+        self.refused_tokens_per_request += 0.1 * (flight.tokens - self.refused_tokens_per_request)
+        self._refused = Amount(self._refused.requests + 1.0, self._refused.tokens + flight.tokens)
+
+    def top_level(self, now: float) -> int:
+        """The highest level that succeeded in the last 60 s."""
+        tops = self._tops
+        while tops and tops[0][0] < now - _TOP_WINDOW_S:
+            tops.popleft()
+        return tops[0][1] if tops else 0
+
+    def running_since(self, moment: float) -> list[Flight]:
+        """The requests that left after `moment` and still run."""
+        late: list[Flight] = []
+        for flight in reversed(self.running.values()):
+            if flight.sent_at <= moment:
+                break
+            late.append(flight)
+        return late
+
+    def newly_accepted(self, now: float, answered: Flight | None = None) -> int:
+        """Count the requests that are accepted by now and were not before: answered, or running for 3 s."""
+        count = 0
+        if answered is not None and not answered.is_accepted:
+            answered.is_accepted = True
+            count = 1
+        waiting = self._unaccepted
+        while waiting and waiting[0].sent_at <= now - _RUNNING_IS_ACCEPTED_S:
+            flight = waiting.popleft()
+            if not flight.is_accepted and flight.number in self.running:
+                flight.is_accepted = True
+                count += 1
+        return count
+
+    def rate(self, now: float, seconds: float) -> Amount:
+        """What left in the last `seconds` (30 at most), per second."""
+        before = self._before(now - seconds)
+        span = max(1e-3, min(seconds, now - (self.started_at if self.started_at is not None else now)))
+        sent = self._sent
+        return Amount((sent.requests - before.requests) / span, (sent.tokens - before.tokens) / span)
+
+    def accepted(self, now: float) -> Amount:
+        """All that left, without the refused and those that are too young to know."""
+        known = self._before(now - 1.5 * self.reject_latency_s)
+        return Amount(known.requests - self._refused.requests, known.tokens - self._refused.tokens)
+
+    def _before(self, moment: float) -> Amount:
+        """All that had left at `moment`."""
+        for sent in reversed(self._recent):
+            if sent.at <= moment:
+                return Amount(sent.requests, sent.tokens)
+        if not self._recent:
+            return self._sent
+        oldest, count = self._recent[0], len(self._recent)
+        mean = (self._sent.tokens - oldest.tokens) / max(1, count - 1)
+        return Amount(oldest.requests - 1.0, max(0.0, oldest.tokens - mean) if oldest.requests > 1 else 0.0)
