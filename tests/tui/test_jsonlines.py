@@ -11,6 +11,8 @@ from llmtop.model import Decision, RunCounts
 from llmtop.snapshot import CostView, HeldBy, Knob, Snapshot, ThroughputView, TunerView
 from llmtop_tui.jsonlines import JsonDisplay, dumps
 
+SETTINGS = {"retry.max_attempts": {"value": "6", "origin": "default"}}
+
 
 def snapshot(**changes: object) -> Snapshot:
     made = Snapshot(
@@ -47,7 +49,7 @@ class Reader:
         self.now = 0.0
 
     def display(self) -> JsonDisplay:
-        return JsonDisplay(self._take, clock=lambda: self.now)
+        return JsonDisplay(self._take, SETTINGS, clock=lambda: self.now)
 
     def _take(self, line: str, may_drop: bool) -> None:
         assert "\n" not in line
@@ -78,7 +80,8 @@ def test_the_start_tells_items_and_effective_settings_with_their_origin() -> Non
     reader.display().show(snapshot())
 
     assert reader.events[0]["items"] == 10
-    assert reader.events[0]["settings"]["concurrency"] == {"value": "4", "origin": "flag", "pinned": False}
+    assert reader.events[0]["settings"] == SETTINGS
+    assert reader.events[0]["live"]["concurrency"] == {"value": "4", "origin": "flag", "pinned": False}
 
 
 def test_progress_has_the_fields_of_the_interface() -> None:

@@ -8,6 +8,8 @@ from decimal import Decimal
 from llmtop.model import PUSD_PER_USD
 from llmtop_tui.format import UNKNOWN, money
 
+_TINY_PUSD = PUSD_PER_USD // 10_000
+
 
 def usd_exact(pusd: int | None) -> str | None:
     """Pico-dollars as an exact decimal string of dollars, as results and JSON have it."""
@@ -18,8 +20,11 @@ def usd_exact(pusd: int | None) -> str | None:
 
 
 def usd(pusd: int | None, *, is_at_least: bool = False) -> str:
-    """Money for a person; `>=` where it is a lower bound."""
-    return (">=" if is_at_least and pusd is not None else "") + money(pusd)
+    """Money for a person: tiny sums with two figures; `>=` where it is a lower bound."""
+    mark = ">=" if is_at_least and pusd is not None else ""
+    if pusd and abs(pusd) < _TINY_PUSD:
+        return f"{mark}${Decimal(f'{Decimal(pusd) / PUSD_PER_USD:.1e}'):f}"
+    return mark + money(pusd)
 
 
 def utc(moment: float | None) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmtop.model import Decision
@@ -41,8 +41,8 @@ def counts_of(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
-def settings_of(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
-    """Return the effective settings that are steered live, each with its origin."""
+def knobs_of(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Return the settings that are steered live, as they are now, each with its origin."""
     return {
         knob.name: {"value": knob.value, "origin": knob.origin, "pinned": knob.is_pinned}
         for knob in snapshot.tuner.knobs
@@ -90,9 +90,16 @@ class JsonDisplay:
     """Turns one run's snapshots into events. `clock` is monotonic; it sleeps nowhere."""
 
     def __init__(
-        self, emit: Emit, *, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic
+        self,
+        emit: Emit,
+        settings: Mapping[str, Mapping[str, Any]],
+        *,
+        interval_s: float = INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`settings`: what the run was started with, each with its origin."""
         self._emit = emit
+        self._settings = settings
         self._interval_s = interval_s
         self._clock = clock
         self._is_started = False
@@ -109,7 +116,7 @@ class JsonDisplay:
             return
         if not self._is_started:
             self._is_started = True
-            self._event("run_started", snapshot, _start_of(snapshot))
+            self._event("run_started", snapshot, _start_of(snapshot, self._settings))
         self._tell_decisions(snapshot)
         self._tell_pauses(snapshot)
         now = self._clock()
@@ -121,7 +128,7 @@ class JsonDisplay:
         """Emit what is left, then the end."""
         if not self._is_started:
             self._is_started = True
-            self._event("run_started", snapshot, _start_of(snapshot))
+            self._event("run_started", snapshot, _start_of(snapshot, self._settings))
         self._tell_decisions(snapshot)
         self._tell_pauses(snapshot)
         self._event("run_finished", snapshot, finished_of(snapshot))
@@ -154,7 +161,7 @@ def _figure(value: float | None, digits: int) -> float | None:
     return round(value, digits) if value is not None and math.isfinite(value) else None
 
 
-def _start_of(snapshot: Snapshot) -> dict[str, Any]:
+def _start_of(snapshot: Snapshot, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "items": snapshot.counts.total,
         "name": snapshot.name,
@@ -162,7 +169,8 @@ def _start_of(snapshot: Snapshot) -> dict[str, Any]:
         "model": snapshot.model,
         "counts": counts_of(snapshot),
         "output": snapshot.output_path or None,
-        "settings": settings_of(snapshot),
+        "settings": settings,
+        "live": knobs_of(snapshot),
     }
 
 

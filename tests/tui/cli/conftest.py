@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,6 +110,9 @@ class FakeHome:
     def resolve(self, ref: str) -> Any:
         return SimpleNamespace(run_id=ref, name=ref, folder=self.folder)
 
+    def run_folder(self, run_id: str) -> Path:
+        return self.folder
+
     def owner_pid(self, run_id: str) -> int | None:
         return self.pid
 
@@ -136,13 +140,16 @@ class FakeEngine:
     async def wait(self) -> int:
         if self.waits_for_stop:
             await self._stopped.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
         return self.code
 
-    def stop(self) -> None:
+    def stop(self, signal_code: int) -> None:
         self.stops.append("stop")
+        self.code = signal_code
         self._stopped.set()
 
-    def stop_now(self) -> None:
+    def stop_now(self, signal_code: int) -> None:
         self.stops.append("stop_now")
 
 
@@ -170,17 +177,21 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             raise UsageError(ref, "no such run", "`llmtop runs` lists them")
         return found
 
-    def engine_here(home: Any, configs: Any, options: Any) -> FakeEngine:
+    def engine_here(home: Any, configs: Any, options: Any, on_progress: Any) -> FakeEngine:
         made.started.append((configs, options))
         return FakeEngine(list(made.doors.values()), made.engine_code, ["continues run motions-3f9a2c"])
 
     made.launch.open_run = open_run  # type: ignore[attr-defined]
     made.launch.engine_here = engine_here  # type: ignore[attr-defined]
-    made.launch.RunOptions = lambda *words: words  # type: ignore[attr-defined]
+    made.launch.RunOptions = namedtuple("RunOptions", "resume fresh assume_yes exit_zero")  # type: ignore[attr-defined]
     library = ModuleType("llmtop.control.library")
     library.Home = type("Home", (), {"open": staticmethod(lambda path, environ: made.home)})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "llmtop.control.launch", made.launch)
+    settings = ModuleType("llmtop.control.settings")
+    shown = SimpleNamespace(key="retry.max_attempts", value="6", origin="default")
+    settings.settings_of = lambda folder: (shown,)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "llmtop.control.library", library)
+    monkeypatch.setitem(sys.modules, "llmtop.control.settings", settings)
     return made
 
 

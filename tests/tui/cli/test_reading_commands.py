@@ -78,13 +78,16 @@ def test_show_tells_counts_cost_settings_and_their_origin(llmtop: Llmtop) -> Non
 
     for words in ("10: done 7 (70.0%), rejected 1, failed 2, pending 0", "$0.4200 of $5.00", "p95 steady"):
         assert words in said.out
-    assert any(line.split() == ["concurrency", "32", "4-256", "flag"] for line in said.out.splitlines())
+    rows = [line.split() for line in said.out.splitlines()]
+    assert ["concurrency", "32", "4-256", "flag"] in rows
+    assert ["retry.max_attempts", "6", "default"] in rows
 
 
 def test_show_in_json_has_the_same_for_programs(llmtop: Llmtop) -> None:
     shown = llmtop("show", "motions-3f9a2c", "--json").data
 
-    assert shown["settings"]["concurrency"]["origin"] == "flag"
+    assert shown["live"]["concurrency"]["origin"] == "flag"
+    assert shown["settings"]["retry.max_attempts"] == {"value": "6", "origin": "default"}
     assert shown["max_cost_usd"] == "5"
     assert shown["decisions"][0]["why"] == "p95 steady"
 

@@ -72,5 +72,5 @@ async def ask(
     """Send one command. Raises UsageError with the engine's words when it is refused."""
     answer = await door.command(Command(verb, origin(), values, is_dry_run))
     if not answer.is_ok:
-        raise UsageError(door.run_id, answer.message)
+        raise UsageError("" if door.run_id in answer.message else door.run_id, answer.message)
     return answer

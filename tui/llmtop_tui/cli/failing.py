@@ -31,6 +31,8 @@ from llmtop_tui.cli.printing import say
 from llmtop_tui.jsonlines import dumps
 
 MOST_FAULTS = 20
+SOME_ITEMS = 7
+"""The exit code of a run that finished with failed or rejected items: what `--exit-zero` forgives."""
 
 _KINDS: tuple[tuple[type[LlmtopError], str], ...] = (
     (ConfigErrors, "config"),

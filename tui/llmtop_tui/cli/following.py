@@ -6,26 +6,29 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmtop.cleaning import clean
 from llmtop.control.protocol import RunDoor
+from llmtop.control.settings import settings_of
 from llmtop.snapshot import Snapshot
 from llmtop_tui.cli.common import Common
+from llmtop_tui.cli.failing import SOME_ITEMS
 from llmtop_tui.cli.printing import coloured, has_colour
+from llmtop_tui.cli.showing import settings_object
+from llmtop_tui.format import percent
 from llmtop_tui.jsonlines import JsonDisplay
 from llmtop_tui.lines import Display, LineWriter, follow
-from llmtop_tui.plain import PlainDisplay, Role
+from llmtop_tui.plain import INTERVAL_S, PlainDisplay, Role
 
 if TYPE_CHECKING:
+    from llmtop.config.schema import RunConfig
     from llmtop.control.launch import EngineHere, RunOptions
 
-    from llmtop.config.schema import RunConfig
-
 Lines = Literal["plain", "json", "none"]
-_SETTLE_S = 2.0
-"""How long the last snapshots may take to come after the engine has ended."""
 _PATIENCE_S = 5.0
 """How long the last lines may wait for a reader that does not read."""
 
@@ -49,10 +52,10 @@ class Outlet:
         self._messages = LineWriter(2, encoding=sys.stderr.encoding or "utf-8")
         self._is_coloured = has_colour(1)
 
-    def display(self, kind: Lines) -> Display:
-        """Return a display for one run."""
+    def display(self, kind: Lines, folder: Path) -> Display:
+        """Return a display for the run in `folder`."""
         if kind == "json":
-            return JsonDisplay(self._emit)
+            return JsonDisplay(self._emit, settings_object(settings_of(folder)))
         return PlainDisplay(self._say) if kind == "plain" else Silent()
 
     def message(self, text: str) -> None:
@@ -76,6 +79,21 @@ class Outlet:
         self._out.write(coloured(line, role, self._is_coloured), may_drop=may_drop)
 
 
+class Reading:
+    """Says how far the input is read, when that takes long. Called from any thread."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._next_at = time.monotonic() + INTERVAL_S
+
+    def __call__(self, part: float) -> None:
+        """Take the part that is read, 0 to 1."""
+        now = time.monotonic()
+        if now >= self._next_at:
+            self._next_at = now + INTERVAL_S
+            self._outlet.message(f"reading items, {percent(part)}")
+
+
 class Signals:
     """What Ctrl-C, SIGTERM and a hang-up mean while the engine is in this process.
 
@@ -97,12 +115,6 @@ class Signals:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._outlet.hang_up)
 
-    def code(self, ended: int, states: Sequence[str]) -> int:
-        """Return the exit code: the engine's, or the signal's when that is why a run stopped."""
-        if self.received and (ended not in (0, 7) or "stopped" in states):
-            return 128 + self.received[0]
-        return ended
-
     def _stop(self, number: int) -> None:
         self.received.append(number)
         if len(self.received) > 2:
@@ -112,9 +124,9 @@ class Signals:
                 self._starting.cancel()
         elif len(self.received) == 1:
             self._outlet.message("stopping: what is in flight may still land; once more ends at once")
-            self.engine.stop()
+            self.engine.stop(128 + number)
         else:
-            self.engine.stop_now()
+            self.engine.stop_now(128 + self.received[0])
 
 
 def run_here(common: Common, configs: Sequence[RunConfig], options: RunOptions, kind: Lines) -> int:
@@ -131,36 +143,36 @@ async def _run(
 ) -> int:
     from llmtop.control.launch import engine_here
 
+    home = common.home()
     signals = Signals(outlet)
     signals.install()
     try:
-        async with engine_here(common.home(), configs, options) as engine:
+        async with engine_here(home, configs, options, Reading(outlet)) as engine:
             signals.engine = engine
             for notice in engine.notices:
                 outlet.message(notice)
-            displays = [outlet.display(kind) for _ in engine.doors]
+            displays = [outlet.display(kind, home.run_folder(door.run_id)) for door in engine.doors]
             followers = [
                 asyncio.create_task(follow(door, display), name=f"follow {door.run_id}")
                 for door, display in zip(engine.doors, displays, strict=True)
             ]
             ended = await engine.wait()
-            last = [
-                await _finish(*each, outlet) for each in zip(engine.doors, displays, followers, strict=True)
-            ]
-            return signals.code(ended, [snapshot.state for snapshot in last])
+            for each in zip(engine.doors, displays, followers, strict=True):
+                await _finish(*each, outlet)
+            return 0 if options.exit_zero and ended == SOME_ITEMS else ended
     except asyncio.CancelledError:
         if not signals.received or signals.engine is not None:
             raise
         return 128 + signals.received[0]
 
 
-async def follow_elsewhere(door: RunDoor, kind: Lines, *, is_live: bool) -> int:
+async def follow_elsewhere(door: RunDoor, folder: Path, kind: Lines, *, is_live: bool) -> int:
     """Follow with lines a run whose engine lives elsewhere; Ctrl-C leaves, and changes nothing.
 
     A run that nobody runs is summed up.
     """
     outlet = Outlet()
-    display = outlet.display(kind)
+    display = outlet.display(kind, folder)
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     assert me is not None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -174,15 +186,10 @@ async def follow_elsewhere(door: RunDoor, kind: Lines, *, is_live: bool) -> int:
     return 0
 
 
-async def _finish(
-    door: RunDoor, display: Display, follower: asyncio.Task[Snapshot], outlet: Outlet
-) -> Snapshot:
+async def _finish(door: RunDoor, display: Display, follower: asyncio.Task[Snapshot], outlet: Outlet) -> None:
     """Print the end of one run. A display that broke is told, and changes nothing."""
-    await asyncio.wait([follower], timeout=_SETTLE_S)
-    if not follower.done():
-        follower.cancel()
-    elif not follower.cancelled() and (broken := follower.exception()) is not None:
+    follower.cancel()
+    await asyncio.wait([follower])
+    if not follower.cancelled() and (broken := follower.exception()) is not None:
         outlet.message(f"llmtop: the display broke ({type(broken).__name__}: {broken}); the run did not")
-    snapshot = await door.snapshot()
-    display.finish(snapshot)
-    return snapshot
+    display.finish(await door.snapshot())

@@ -176,7 +176,7 @@ def detail_lines(detail: ItemDetail) -> list[str]:
     row = detail.row
     lines = [
         f"item       {clean(row.id)}",
-        f"state      {row.state}, {row.attempts} attempts, finished {date_and_clock(row.finished_at)}",
+        f"state      {row.state}, attempts {row.attempts}, finished {date_and_clock(row.finished_at)}",
         f"tokens     {count(row.input_tokens)} in, {count(row.output_tokens)} out, cost {usd(row.cost_pusd)}",
     ]
     if row.error_type is not None:

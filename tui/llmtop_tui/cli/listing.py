@@ -97,12 +97,14 @@ def show(common: Common, run: RunArgument) -> None:
 
 
 async def _show(common: Common, door: RunDoor) -> None:
+    from llmtop.control.settings import settings_of
     from llmtop_tui.cli.showing import as_object, lines
 
+    settings = settings_of(common.home().run_folder(door.run_id))
     snapshot = await door.snapshot()
     decisions = await door.decisions(20)
     if common.is_json:
-        put_json(as_object(snapshot, decisions))
+        put_json(as_object(snapshot, decisions, settings))
         return
-    for line in lines(snapshot, decisions):
+    for line in lines(snapshot, decisions, settings):
         put(line)

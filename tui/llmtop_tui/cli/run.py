@@ -24,7 +24,7 @@ from llmtop_tui.cli.configs import (
     load_all,
 )
 from llmtop_tui.cli.plan import show_plans
-from llmtop_tui.cli.starting import DisplayOption, Start, start
+from llmtop_tui.cli.starting import DisplayOption, SlowOption, Start, start
 
 YesOption = Annotated[
     bool, option("--yes", help="Ask nothing: start although no cap is set and it may cost over $10.")
@@ -56,6 +56,7 @@ def run(
     dry_run: Annotated[bool, option("--dry-run", help="As `llmtop plan`: nothing is sent.")] = False,
     yes: YesOption = False,
     exit_zero: ExitZeroOption = False,
+    slow: SlowOption = False,
 ) -> int:
     """Start the runs of these TOML files, with the dashboard.
 
@@ -82,7 +83,7 @@ def run(
             "Leave it out: resuming is the default",
         )
     resumed = loaded[0].name if resume == BARE_RESUME else resume
-    return start(common, loaded, Start(display, detach, resumed, fresh, yes, exit_zero))
+    return start(common, loaded, Start(display, detach, resumed, fresh, yes, exit_zero, slow))
 
 
 BARE_RESUME = ""
@@ -116,6 +117,7 @@ def demo(
     fresh: FreshOption = False,
     limit: LimitOption = None,
     exit_zero: ExitZeroOption = False,
+    slow: SlowOption = False,
 ) -> int:
     """Run the quickstart on the embedded simulator.
 
@@ -129,7 +131,7 @@ def demo(
         flags = {"input.limit": limit, "output.path": str(results / "explanations.jsonl")}
         loaded = load_all([str(config)], flags=flags)
         is_fresh = fresh or not _is_unfinished(home.runs(), loaded[0].name)
-        return start(common, loaded, Start(display, detach, None, is_fresh, True, exit_zero))
+        return start(common, loaded, Start(display, detach, None, is_fresh, True, exit_zero, slow))
 
 
 def _is_unfinished(lines: Sequence[RunLine], name: str) -> bool:

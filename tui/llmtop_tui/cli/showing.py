@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmtop.cleaning import clean
 from llmtop.model import Decision
@@ -11,14 +11,18 @@ from llmtop.snapshot import ErrorKind, Percentiles, Snapshot
 from llmtop_tui.cli.printing import Column, table, terminal_width
 from llmtop_tui.figures import date_and_clock, usd, usd_exact, utc
 from llmtop_tui.format import UNKNOWN, age, clock, count, done_percent, latency
-from llmtop_tui.jsonlines import counts_of, decision_of, progress_of, settings_of
+from llmtop_tui.jsonlines import counts_of, decision_of, knobs_of, progress_of
 from llmtop_tui.plain import cost_words, next_steps, state_words
 
-_SETTINGS = (Column("SETTING"), Column("VALUE"), Column("RANGE"), Column("FROM"))
+if TYPE_CHECKING:
+    from llmtop.control.settings import ShownSetting
+
+_KNOBS = (Column("LIVE SETTING"), Column("VALUE"), Column("RANGE"), Column("FROM"))
+_SETTINGS = (Column("SETTING"), Column("VALUE", least=20), Column("FROM"))
 _DECISIONS = (Column("AT"), Column("WHAT"), Column("CHANGE"), Column("BY"), Column("WHY", least=10))
 
 
-def lines(snapshot: Snapshot, decisions: Sequence[Decision]) -> list[str]:
+def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[ShownSetting]) -> list[str]:
     """Return one run for a person: a block a subject, in a fixed order."""
     counts, flow = snapshot.counts, snapshot.throughput
     detail = clean(snapshot.state_detail, limit=300)
@@ -43,11 +47,13 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision]) -> list[str]:
     shown.append(f"output     {clean(snapshot.output_path, limit=4096) or 'the ledger only'}")
     shown += [f"warning    {clean(warning, limit=300)}" for warning in snapshot.warnings]
     shown += [_error(kind) for kind in snapshot.errors.kinds]
-    shown += _settings(snapshot) + _decided(decisions)
+    shown += _knobs(snapshot) + _settings(settings) + _decided(decisions)
     return shown + [f"next       {step}" for step in next_steps(snapshot)]
 
 
-def as_object(snapshot: Snapshot, decisions: Sequence[Decision]) -> dict[str, Any]:
+def as_object(
+    snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[ShownSetting]
+) -> dict[str, Any]:
     """Return one run for a program."""
     cost, flow = snapshot.cost, snapshot.throughput
     return {
@@ -87,7 +93,8 @@ def as_object(snapshot: Snapshot, decisions: Sequence[Decision]) -> dict[str, An
             for kind in snapshot.errors.kinds
         ],
         "warnings": list(snapshot.warnings),
-        "settings": settings_of(snapshot),
+        "settings": settings_object(settings),
+        "live": knobs_of(snapshot),
         "decisions": [{"at": utc(each.at), **decision_of(each)} for each in decisions],
         "exit_code": snapshot.exit_code,
         "output": snapshot.output_path or None,
@@ -131,7 +138,21 @@ def _error(kind: ErrorKind) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _settings(snapshot: Snapshot) -> list[str]:
+def settings_object(settings: Sequence[ShownSetting]) -> dict[str, dict[str, str]]:
+    """Return settings for a program: key -> value in words, origin."""
+    return {each.key: {"value": each.value, "origin": each.origin} for each in settings}
+
+
+def _settings(settings: Sequence[ShownSetting]) -> list[str]:
+    rows = [
+        (clean(each.key), clean(each.value, limit=300), clean(each.origin))
+        for each in settings
+        if each.value != "not set"
+    ]
+    return ["", *table(_SETTINGS, rows, terminal_width())] if rows else []
+
+
+def _knobs(snapshot: Snapshot) -> list[str]:
     rows = [
         (
             clean(knob.name),
@@ -141,7 +162,7 @@ def _settings(snapshot: Snapshot) -> list[str]:
         )
         for knob in snapshot.tuner.knobs
     ]
-    return ["", *table(_SETTINGS, rows, None)] if rows else []
+    return ["", *table(_KNOBS, rows, None)] if rows else []
 
 
 def _decided(decisions: Sequence[Decision]) -> list[str]:

@@ -16,14 +16,16 @@ from llmtop_tui.cli.printing import put, put_json, say
 from llmtop_tui.figures import usd
 
 if TYPE_CHECKING:
-    from llmtop.control.launch import RunOptions
-
     from llmtop.config.schema import RunConfig
+    from llmtop.control.launch import RunOptions
 
 Display = Literal["full", "plain", "json", "none"]
 DisplayOption = Annotated[
     Display | None,
     option("--display", help="How it shows. Default: full on a terminal, else plain; json with --json."),
+]
+SlowOption = Annotated[
+    bool, option("--slow", help="The dashboard on a slow line: every 2 s, ASCII, no plot.")
 ]
 ASK_FROM_PUSD = 10 * PUSD_PER_USD
 CANCELLED = 8
@@ -39,10 +41,13 @@ class Start:
     is_fresh: bool = False
     is_yes: bool = False
     is_exit_zero: bool = False
+    is_slow: bool = False
 
 
 def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
     """Start the runs; return the exit code over all of them."""
+    import asyncio
+
     from llmtop.control.launch import RunOptions
 
     display = how.display or default_display(common)
@@ -51,13 +56,11 @@ def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
         return CANCELLED
     options = RunOptions(how.resume, how.is_fresh, how.is_yes, how.is_exit_zero)
     if how.is_detached:
-        import asyncio
-
         return asyncio.run(_detach(common, configs, options))
     if display == "full":
         from llmtop_tui.cli.watching import spawn_and_watch
 
-        return spawn_and_watch(common, configs, options)
+        return asyncio.run(spawn_and_watch(common, configs, options, is_slow=how.is_slow))
     from llmtop_tui.cli.following import run_here
 
     return run_here(common, configs, options, display)
@@ -82,8 +85,8 @@ def is_affordable(configs: Sequence[RunConfig]) -> bool:
         return True
     from llmtop.control.launch import plan_of
 
-    expected = sum(plan.realtime_pusd or 0 for plan in plan_of(capless))
-    if expected <= ASK_FROM_PUSD:
+    expected = plan_of(capless)[-1].realtime_pusd  # the last one is that of all together
+    if expected is None or expected <= ASK_FROM_PUSD:
         return True
     sys.stderr.write(f"This may cost about {usd(expected)}, and no cap is set (--max-cost). Go on? [y/N] ")
     sys.stderr.flush()
@@ -93,7 +96,7 @@ def is_affordable(configs: Sequence[RunConfig]) -> bool:
 
 
 async def _detach(common: Common, configs: Sequence[RunConfig], options: RunOptions) -> int:
-    from llmtop.control.launch import spawn_engine
+    from llmtop.control.background import spawn_engine
 
     engine = await spawn_engine(common.home(), configs, options)
     for notice in engine.notices:
