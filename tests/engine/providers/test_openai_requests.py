@@ -85,8 +85,19 @@ def test_a_prompt_with_half_a_character_or_a_huge_number_is_still_sent() -> None
     assert body["seed"] == 2**70
 
 
-def test_the_key_goes_into_one_header() -> None:
-    assert wire_format("openai", None).key_headers("k") == {"Authorization": "Bearer k"}
+@pytest.mark.parametrize(
+    ("base_url", "key", "headers"),
+    [
+        (None, "k", {"Authorization": "Bearer k"}),
+        (COMPATIBLE, "k", {"Authorization": "Bearer k"}),
+        ("https://mine.openai.azure.com/openai/v1", "k", {"api-key": "k"}),
+        ("https://mine.openai.azure.com/openai/v1", "eyJ0.a.b", {"Authorization": "Bearer eyJ0.a.b"}),
+    ],
+)
+def test_the_key_goes_into_the_one_header_that_the_server_reads(
+    base_url: str | None, key: str, headers: dict[str, str]
+) -> None:
+    assert wire_format("openai", base_url).key_headers(key) == headers
 
 
 def test_a_kind_without_a_wire_format_is_a_config_error() -> None:

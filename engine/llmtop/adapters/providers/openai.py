@@ -55,7 +55,7 @@ class OpenAIFormat:
 
     def key_headers(self, key: str) -> dict[str, str]:
         """Return the header that carries the key."""
-        return {"Authorization": f"Bearer {key}"}
+        return self._server.key_headers(key)
 
     def build(self, request: ChatRequest) -> WireRequest:
         """Put a request into OpenAI's words; `extra` comes last and wins, `raw_body` goes as it is."""

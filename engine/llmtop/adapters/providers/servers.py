@@ -24,6 +24,14 @@ class ServerProfile:
     """Where `max_output_tokens` goes. OpenAI's newer models refuse `max_tokens`; others know only that."""
     requests_window_s: float = _MINUTE_S
     """What `x-ratelimit-limit-requests` counts over."""
+    key_header: str | None = None
+    """Header of a key that is not a token; None: `Authorization`, like a token."""
+
+    def key_headers(self, key: str) -> dict[str, str]:
+        """Return the header that carries the key. A JSON web token is a bearer's everywhere."""
+        if self.key_header is None or key.startswith("eyJ"):
+            return {"Authorization": f"Bearer {key}"}
+        return {self.key_header: key}
 
 
 _COMPATIBLE = ServerProfile("compatible", ())
@@ -33,6 +41,7 @@ _PROFILES = (
         "azure",
         ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com"),
         token_field="max_completion_tokens",
+        key_header="api-key",
     ),
     ServerProfile("groq", ("api.groq.com",), requests_window_s=_DAY_S),
 )
