@@ -187,7 +187,7 @@ def test_a_change_of_one_limit_leaves_the_others_as_they_are() -> None:
     admission.change(Profile(requests_per_second=5, burst=5, tokens_per_minute=2000), 0.0)
 
     assert admission.admit(0.0, 10) is not None
-    assert admission.left(0.0, "tokens") == (2000.0, 2000.0, 0.0)
+    assert admission.left(0.0, "tokens") == pytest.approx((2000.0, 2000.0, 0.0))
     assert admission.in_flight == 5
 
 

@@ -145,3 +145,13 @@ def test_rate_headers_tell_what_is_left_of_the_limits_that_there_are() -> None:
         "x-ratelimit-reset-tokens": "6s",
     }
     assert rate_headers(Admission(Profile(), 0.0), 0.0) == {}
+
+
+def test_a_server_with_a_small_burst_still_tells_its_limit_by_the_minute() -> None:
+    admission = Admission(Profile(requests_per_second=7.0, burst=4.0), 0.0)
+    admission.admit(0.0, 10.0)
+
+    headers = rate_headers(admission, 0.0)
+
+    assert headers["x-ratelimit-limit-requests"] == "420"
+    assert headers["x-ratelimit-remaining-requests"] == "419"

@@ -103,12 +103,16 @@ class Admission:
                     each.limit.take(now, -unused_tokens)
 
     def left(self, now: float, cause: Literal["requests", "tokens"]) -> tuple[float, float, float] | None:
-        """Return (limit, left, seconds to reset) of the tightest such limit, for the headers."""
+        """Return (limit a minute, left of it, seconds to reset) of the tightest such limit, for the headers.
+
+        As the real providers count: what was used and is not refilled yet is missing from the minute's limit.
+        """
         found = [each.limit for each in self._limits if each.made_of.cause == cause]
         if not found:
             return None
         limit = min(found, key=lambda each: each.left(now))
-        return limit.size, limit.left(now), limit.reset_s(now)
+        used = limit.size - limit.left(now)
+        return limit.per_minute, max(0.0, limit.per_minute - used), limit.reset_s(now)
 
     def _refuse(self, now: float, tokens: float) -> Refusal | None:
         profile = self._profile

@@ -22,6 +22,10 @@ class Limit(Protocol):
     def size(self) -> float:
         """What it holds when untouched."""
 
+    @property
+    def per_minute(self) -> float:
+        """What it lets through in a minute."""
+
     def wait_s(self, now: float, amount: float) -> float:
         """Return the seconds until `amount` fits; 0: it does."""
 
@@ -60,6 +64,10 @@ class TokenBucket:
     @property
     def size(self) -> float:
         return self._capacity
+
+    @property
+    def per_minute(self) -> float:
+        return 60.0 * self._rate
 
     def wait_s(self, now: float, amount: float) -> float:
         self._refill(now)
@@ -116,6 +124,10 @@ class FixedWindow:
     @property
     def size(self) -> float:
         return self._amount
+
+    @property
+    def per_minute(self) -> float:
+        return 60.0 * self._amount / self._window_s
 
     def wait_s(self, now: float, amount: float) -> float:
         self._turn(now)
