@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -15,9 +16,13 @@ from llmtop.snapshot import FlightRow, Knob, RunState, Snapshot
 from llmtop_tui.pictures import SAMPLE
 
 _STATES: dict[str, RunState] = {
-    "pause": "paused", "hold": "paused", "resume": "running", "stop": "stopped", "stop_now": "stopped",
+    "pause": "paused",
+    "hold": "paused",
+    "resume": "running",
+    "stop": "stopped",
+    "stop_now": "stopped",
     "cancel": "cancelled",
-}  # fmt: skip
+}
 
 
 class FakeDoor:
@@ -26,7 +31,7 @@ class FakeDoor:
     run_id = "r-1"
 
     def __init__(self, first: Snapshot = SAMPLE, *, is_lively: bool = False, confirms: bool = True) -> None:
-        self.now = first
+        self.now = _moved_to_now(first) if is_lively else first
         self.is_lively = is_lively
         self.confirms = confirms
         """Whether the change of a command shows in the next snapshot."""
@@ -58,10 +63,8 @@ class FakeDoor:
                 self.now = self._moved(self.now)
             yield self.now
             self._changed.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), interval_s if self.is_lively else None)
-            except TimeoutError:
-                pass
 
     async def command(self, command: Command) -> Acknowledgement:
         self.commands.append(command)
@@ -114,21 +117,37 @@ class FakeDoor:
         rate = max(0.0, 1.98 + 0.3 * math.sin(at / 9) + chance.uniform(-0.2, 0.2))
         done = now.counts.done + chance.randint(20, 40)
         throughput = replace(
-            t, requests_per_s=rate, items_per_s=rate * 15, input_tokens_per_s=rate * 4111,
-            output_tokens_per_s=rate * 813, in_flight=chance.randint(28, 32), queued=t.queued - 30,
-            history_requests=(*t.history_requests[1:], rate), history_tokens=(*t.history_tokens[1:], rate * 4924),
-        )  # fmt: skip
+            t,
+            requests_per_s=rate,
+            items_per_s=rate * 15,
+            input_tokens_per_s=rate * 4111,
+            output_tokens_per_s=rate * 813,
+            in_flight=chance.randint(28, 32),
+            queued=t.queued - 30,
+            history_requests=(*t.history_requests[1:], rate),
+            history_tokens=(*t.history_tokens[1:], rate * 4924),
+        )
         p50 = 1.2 + chance.uniform(-0.1, 0.1)
-        latency = replace(now.latency, request=replace(now.latency.request, p50=p50, p95=p50 * 2.6, p99=p50 * 5.7))
+        latency = replace(
+            now.latency, request=replace(now.latency.request, p50=p50, p95=p50 * 2.6, p99=p50 * 5.7)
+        )
         spent = now.cost.spent_pusd + chance.randint(400, 800) * 10**6
         memory = replace(
             now.memory, working_set_bytes=(now.memory.working_set_bytes or 0) + chance.randint(-2, 3) * 2**20
         )
         return replace(
-            now, version=now.version + 1, at=at, counts=replace(now.counts, done=done), throughput=throughput,
-            latency=latency, cost=replace(now.cost, spent_pusd=spent), memory=memory, rows=self._rows(at),
-            eta_s=max(0.0, (now.eta_s or 0) - 1), elapsed_s=now.elapsed_s + 1,
-        )  # fmt: skip
+            now,
+            version=now.version + 1,
+            at=at,
+            counts=replace(now.counts, done=done),
+            throughput=throughput,
+            latency=latency,
+            cost=replace(now.cost, spent_pusd=spent),
+            memory=memory,
+            rows=self._rows(at),
+            eta_s=max(0.0, (now.eta_s or 0) - 1),
+            elapsed_s=now.elapsed_s + 1,
+        )
 
     def _rows(self, at: float) -> tuple[FlightRow, ...]:
         rows = [row for row in self.now.rows if row.via == "rt"]
@@ -136,14 +155,30 @@ class FakeDoor:
             self._number += 1
             rows.insert(0, replace(rows[0], key=f"p{self._number:05d}", started_at=at, state="sent", note=""))
         finished = [
-            replace(row, state="done", latency_s=at - row.started_at, tokens=7100 + index, cost_pusd=5 * 10**8, role="good")
+            replace(
+                row,
+                state="done",
+                latency_s=at - row.started_at,
+                tokens=7100 + index,
+                cost_pusd=5 * 10**8,
+                role="good",
+            )
             if row.latency_s is None and at - row.started_at > 3
             else row
             for index, row in enumerate(rows)
-        ]  # fmt: skip
+        ]
         return (*finished[:24], *(row for row in self.now.rows if row.via == "batch"))
+
+
+def _moved_to_now(first: Snapshot) -> Snapshot:
+    """The same run, as if it were observed now."""
+    shift = time.time() - first.at
+    rows = tuple(replace(row, started_at=row.started_at + shift) for row in first.rows)
+    return replace(first, at=first.at + shift, rows=rows)
 
 
 def _with(knobs: tuple[Knob, ...], values: dict[str, str]) -> tuple[Knob, ...]:
     known = {knob.name for knob in knobs}
-    return knobs + tuple(Knob(name, value) for name, value in values.items() if name not in known and name != "tuner")
+    return knobs + tuple(
+        Knob(name, value) for name, value in values.items() if name not in known and name != "tuner"
+    )

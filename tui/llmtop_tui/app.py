@@ -22,6 +22,7 @@ from llmtop.snapshot import RunLine
 from llmtop_tui.dialogs import Question
 from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
 from llmtop_tui.ink import said
+from llmtop_tui.keys import Place
 from llmtop_tui.looks import ASCII, UTF8, Looks, Role, choose
 from llmtop_tui.scene import ENDED_STATES, Scene
 from llmtop_tui.screens.overview import OverviewScreen
@@ -54,6 +55,7 @@ class DashboardApp(GuardedApp):
         session: Session | None = None,
         list_runs: ListRuns | None = None,
         open_run: OpenRun | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(driver_class=TerminalDriver, ansi_color=True)
         self.theme = "ansi-dark"  # its one use: no colours of Textual's own; panels draw in theirs
@@ -63,9 +65,10 @@ class DashboardApp(GuardedApp):
         self.session = session
         self.reason: EndReason = "left"
         self.is_slow = options.is_slow
-        self.has_mouse = options.mouse
+        self.has_mouse = options.has_mouse
         self._list_runs = list_runs
         self._open_run = open_run
+        self._wall = wall
         self._stops = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -74,11 +77,14 @@ class DashboardApp(GuardedApp):
     def on_mount(self) -> None:
         """Show the first frame; everything that waits comes after it."""
         loop = asyncio.get_running_loop()
-        for number, action in ((signal.SIGHUP, self.terminal_gone), (signal.SIGTERM, self.interrupted),
-                               (signal.SIGINT, self.interrupted)):  # fmt: skip
+        for number, action in (
+            (signal.SIGHUP, self.terminal_gone),
+            (signal.SIGTERM, self.interrupted),
+            (signal.SIGINT, self.interrupted),
+        ):
             with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, action)
-        self.push_screen(self._overview() if self.session else RunsScreen(self.looks, self._open))
+        self.push_screen(self._overview() if self.session else RunsScreen(self.looks, self._open, self._wall))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -124,7 +130,7 @@ class DashboardApp(GuardedApp):
         if not self.is_running or (self.session is not None and self.session.is_frozen):
             return
         screen = self.screen
-        scene = self.session.scene() if self.session is not None else Scene(now=time.time())
+        scene = self.session.scene() if self.session is not None else Scene(now=self._wall())
         show = getattr(screen, "show", None)
         if show is not None and screen.is_attached:
             show(scene)
@@ -145,20 +151,29 @@ class DashboardApp(GuardedApp):
         from llmtop_tui.screens import panel_screen  # imported late: not needed for the first paint
 
         kinds: dict[str, type[RunScreen]] = {
-            "1": OverviewScreen, "4": panel_screen.TunerScreen,
-            "5": panel_screen.ErrorsScreen, "6": panel_screen.LogScreen,
-        }  # fmt: skip
-        screen = self._overview() if number == "1" else kinds[number](self.session, self.looks, self._hidden())
+            "1": OverviewScreen,
+            "4": panel_screen.TunerScreen,
+            "5": panel_screen.ErrorsScreen,
+            "6": panel_screen.LogScreen,
+        }
+        screen = (
+            self._overview() if number == "1" else kinds[number](self.session, self.looks, self._hidden())
+        )
         self.switch_screen(screen)
         self.call_after_refresh(self.redraw)
 
     def action_view(self, name: str) -> None:
         """Keys that concern the viewer as a whole."""
         actions: dict[str, Callable[[], None]] = {
-            "help": self._help, "detach": lambda: self.leave("detached"), "quit": self._quit,
-            "interrupt": self.interrupted, "mouse": self._toggle_mouse, "repaint": self._repaint,
-            "display": self._ask_display, "suspend": self._suspend,
-        }  # fmt: skip
+            "help": self._help,
+            "detach": lambda: self.leave("detached"),
+            "quit": self._quit,
+            "interrupt": self.interrupted,
+            "mouse": self._toggle_mouse,
+            "repaint": self._repaint,
+            "display": self._ask_display,
+            "suspend": self._suspend,
+        }
         action = actions.get(name)
         if action is not None:
             action()
@@ -208,10 +223,12 @@ class DashboardApp(GuardedApp):
         question = Question(
             "The run is not finished",
             ("The engine runs in a process of its own; it does not need this screen.",),
-            (("enter", "leave it running; `llmtop attach` comes back", "leave"),
-             ("s", "stop it: calls in flight land and are saved", "stop"),
-             ("escape", "stay here", "no")),
-        )  # fmt: skip
+            (
+                ("enter", "leave it running; `llmtop attach` comes back", "leave"),
+                ("s", "stop it: calls in flight land and are saved", "stop"),
+                ("escape", "stay here", "no"),
+            ),
+        )
         self.screen.ask(question, self._quit_answered)  # type: ignore[attr-defined]
 
     def _quit_answered(self, answer: str) -> None:
@@ -223,14 +240,16 @@ class DashboardApp(GuardedApp):
     def _help(self) -> None:
         from llmtop_tui.screens.help import HelpScreen  # imported late: not needed for the first paint
 
-        place = getattr(self.screen, "PLACE", "runs")
+        place: Place = getattr(self.screen, "PLACE", "runs")
         self.push_screen(HelpScreen(place, self.looks, self._hidden()))
 
     def _toggle_mouse(self) -> None:
         self.has_mouse = not self.has_mouse
         if isinstance(self._driver, TerminalDriver):
             self._driver.set_mouse(self.has_mouse)
-        self.say("mouse on: click selects, wheel scrolls; m switches it off" if self.has_mouse else "mouse off")
+        self.say(
+            "mouse on: click selects, wheel scrolls; m switches it off" if self.has_mouse else "mouse off"
+        )
 
     def _repaint(self) -> None:
         if isinstance(self._driver, TerminalDriver):
@@ -250,7 +269,7 @@ class DashboardApp(GuardedApp):
             ("g", f"glyphs {'utf8' if self.looks.is_ascii else 'ascii'}", "glyphs"),
             ("c", "colours: the terminal's own, dark, light", "colours"),
             ("s", f"slow line {'off' if self.is_slow else 'on'}: every 2 s, ascii, no plot", "slow"),
-            ("esc", "back", "no"),
+            ("escape", "back", "no"),
         )
         ask(Question("Display", ("Only this viewer.",), choices), self._display_changed)
 
@@ -346,10 +365,9 @@ async def browse(list_runs: ListRuns, open_run: OpenRun, options: ViewOptions) -
 
 async def _run(app: DashboardApp, options: ViewOptions) -> None:
     try:
-        await run_guarded(app, mouse=options.mouse)
+        await run_guarded(app, mouse=options.has_mouse)
     finally:
         await app.finish()
     if app.failure is not None:
         what = f"failed: {type(app.failure).__name__}: {said(app.failure)}"
         raise LlmtopError("dashboard", what, "the run goes on: `llmtop attach` shows it") from app.failure
-

@@ -51,13 +51,17 @@ def _pen(before: str, parameters: str) -> str:
 def _shows_on_blank(pen: str) -> bool:
     """Whether a space drawn with this pen differs from no space: background, reverse, underline."""
     parts = pen.split(";")
-    return any(part in {"4", "7", "9", "21", "48", "53"} or re.fullmatch("4[0-7]|10[0-7]", part) for part in parts)
+    return any(
+        part in {"4", "7", "9", "21", "48", "53"} or re.fullmatch("4[0-7]|10[0-7]", part) for part in parts
+    )
 
 
 def _is_sure(char: str) -> bool:
     """Whether every terminal draws this character one cell wide."""
     code = ord(char[0])
-    return len(char) == 1 and (code < 0x300 or 0x2500 <= code < 0x2600 or 0x2800 <= code < 0x2900 or code == 0x2192)
+    return len(char) == 1 and (
+        code < 0x300 or 0x2500 <= code < 0x2600 or 0x2800 <= code < 0x2900 or code == 0x2192
+    )
 
 
 class Grid:

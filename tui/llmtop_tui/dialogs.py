@@ -18,6 +18,8 @@ from llmtop_tui.panel import LineWidget
 
 TYPED_AHEAD_S = 0.3
 _WIDTH = 60
+_LABELS = {"n": "n enter esc", "escape": "esc"}
+"""How a key is written where its name alone does not tell all: a plain no is enter and esc too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Question:
 
 def confirm(title: str, *body: str, yes: str, no: str) -> Question:
     """Ask for a plain yes: only `y` is one."""
-    return Question(title, body, (("y", yes, "yes"), ("n", f"/ enter / esc  {no}", "no")))
+    return Question(title, body, (("y", yes, "yes"), ("n", no, "no")))
 
 
 class Dialog(LineWidget, can_focus=True):
@@ -74,7 +76,9 @@ class Dialog(LineWidget, can_focus=True):
         width = min(_WIDTH, screen.width)
         height = min(len(self._body(width - 4)) + 2, screen.height)
         self.styles.width, self.styles.height = width, height
-        self.styles.offset = Offset(max((screen.width - width) // 2, 0), max((screen.height - height) // 2, 0))
+        self.styles.offset = Offset(
+            max((screen.width - width) // 2, 0), max((screen.height - height) // 2, 0)
+        )
 
     def content(self, width: int, height: int) -> list[Line]:
         if self._question is None:
@@ -91,10 +95,17 @@ class Dialog(LineWidget, can_focus=True):
         body.append(EMPTY)
         if question.entry is not None:
             body.append(line(("> ", "you"), (self._text, "strong"), ("_", "you")))
-            body.append(line((self._fault or "enter goes on, esc goes back", "warn" if self._fault else "muted")))
+            body.append(
+                line((self._fault or "enter goes on, esc goes back", "warn" if self._fault else "muted"))
+            )
         for key, meaning, _ in question.choices:
-            body.append(line((pad(key, 6), "key"), meaning))
+            label = _LABELS.get(key, key)
+            body.append(line((pad(label, 15 if self._has_plain_no else 7), "key"), meaning))
         return body
+
+    @property
+    def _has_plain_no(self) -> bool:
+        return self._question is not None and any(key == "n" for key, _, _ in self._question.choices)
 
     def on_key(self, event: events.Key) -> None:
         """Take every key while open."""

@@ -45,6 +45,19 @@ def short(value: float | None) -> str:
     return f"{three(number / size)}{unit}"
 
 
+def rounded(value: float | None) -> str:
+    """A count in at most four characters: `980`, `4.1k`, `29k`, `1.9M`."""
+    number = _number(value)
+    if number is None:
+        return UNKNOWN
+    if abs(number) < 1000:
+        return f"{number:.0f}"
+    if abs(number) >= _HUGE:
+        return f"{number:.0e}"
+    unit, size = next((unit, size) for unit, size in reversed(_LARGE) if abs(number) < size * 1000)
+    return f"{number / size:.2g}{unit}" if abs(number) < size * 10 else f"{number / size:.0f}{unit}"
+
+
 def three(value: float | None) -> str:
     """Three significant digits: `1.98`, `29.7`, `8,140`."""
     number = _number(value)
@@ -89,7 +102,17 @@ def money(pusd: int | None) -> str:
         return f"${usd:,.0f}"
     if size >= 1 or usd == 0:
         return f"${usd:.2f}"
-    return f"${usd:.4f}" if size >= 0.01 else f"${usd:.5f}"
+    if size >= 0.001:
+        return f"${usd:.4f}"
+    return f"${usd:.5f}" if size >= 0.00001 else f"${usd:.1e}"
+
+
+def round_money(pusd: int | None) -> str:
+    """Dollars in as few digits as tell: `$0.99`, `$0.0071`, `$1,234`."""
+    number = _number(pusd)
+    if number is None or not 0.1 <= abs(number) / PUSD_PER_USD < 1:
+        return money(pusd)
+    return f"${number / PUSD_PER_USD:.2f}"
 
 
 def memory(value: float | None) -> str:

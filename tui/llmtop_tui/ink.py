@@ -98,11 +98,13 @@ def boxed(
         tail = []
     gap = inner - width_of(tuple(head)) - width_of(tuple(tail))
     rule: Line = (*head, (glyphs.across * max(gap, 0), "muted"), *tail)
-    framed = [((top_left, "muted"), *fit(rule, inner), (top_right, "muted"))]
-    for each in block(body, max(inner - 2, 0), height - 2):
-        framed.append(((glyphs.down + " ", "muted"), *each, (" " + glyphs.down, "muted")))
+    framed: list[Line] = [((top_left, "muted"), *fit(rule, inner), (top_right, "muted"))]
+    framed += [
+        ((glyphs.down + " ", "muted"), *each, (" " + glyphs.down, "muted"))
+        for each in block(body, max(inner - 2, 0), height - 2)
+    ]
     framed.append(((bottom_left + glyphs.across * inner + bottom_right, "muted"),))
-    return block([tuple(each) for each in framed], width, height)
+    return block(framed, width, height)
 
 
 def text_of(spans: Iterable[Span]) -> str:

@@ -51,19 +51,51 @@ class Key:
 
 
 TABLE: tuple[Key, ...] = (
+    Key("open", ("enter",), "enter", "open the run under the cursor", ("runs",), "screens", "open", 1),
     Key("pause", ("space",), "space", "pause or resume: calls in flight land", RUN, "run", "pause", 1, True),
-    Key("hold", ("H",), "H", "pause at once: calls in flight go back to the queue (asks)", RUN, "run", "pause now", 14, True),
+    Key(
+        "hold",
+        ("H",),
+        "H",
+        "pause at once: calls in flight go back to the queue (asks)",
+        RUN,
+        "run",
+        "pause now",
+        14,
+        True,
+    ),
     Key("conc_up", ("+",), "+", "concurrency one up", RUN, "run", "", 2, True),
     Key("conc_down", ("-",), "-", "concurrency one down", RUN, "run", "", 2, True),
     Key("conc_double", ("*",), "*", "concurrency doubled", RUN, "run", "", 99, True),
     Key("conc_halve", ("_",), "_", "concurrency halved", RUN, "run", "", 99, True),
-    Key("rate_up", (")",), ")", "request rate 10 % up (asks above the config's limit)", RUN, "run", "", 7, True),
+    Key(
+        "rate_up",
+        (")",),
+        ")",
+        "request rate 10 % up (asks above the config's limit)",
+        RUN,
+        "run",
+        "",
+        7,
+        True,
+    ),
     Key("rate_down", ("(",), "(", "request rate 10 % down", RUN, "run", "", 7, True),
     Key("budget", ("b",), "b", "type a new cap on the money (asks)", RUN, "run", "budget", 8, True),
     Key("tuner", ("t",), "t", "tuner on or off", RUN, "run", "tuner", 9, True),
     Key("undo", ("z",), "z", "undo my last change (20 deep)", RUN, "run", "", 99, True),
-    Key("stop", ("X", "f9"), "X f9", "stop menu: drain, stop now, cancel (asks)", RUN, "run", "stop", 10, True),
-    Key("command", (":",), ":", "command line: `:set concurrency=64`, `:pause`; tab completes", RUN, "view", "set", 3),
+    Key(
+        "stop", ("X", "f9"), "X f9", "stop menu: drain, stop now, cancel (asks)", RUN, "run", "stop", 10, True
+    ),
+    Key(
+        "command",
+        (":",),
+        ":",
+        "command line: `:set concurrency=64`, `:pause`; tab completes",
+        RUN,
+        "view",
+        "set",
+        3,
+    ),
     Key("filter", ("/", "\\"), "/", "filter the list; `!` in front inverts", LISTS, "view", "filter", 4),
     Key("sort", ("s", ">"), "s >", "sort by the next column", ("overview",), "view", "sort", 12),
     Key("sort_back", ("<",), "<", "sort by the column before", ("overview",), "view"),
@@ -73,7 +105,16 @@ TABLE: tuple[Key, ...] = (
     Key("copy", ("y",), "y", "copy the row under the cursor (OSC 52)", LISTS, "view", "copy", 11),
     Key("bare", ("#",), "#", "hide the panels, table only", ("overview",), "view"),
     Key("freeze", ("Z",), "Z", "freeze the display, not the run", RUN, "view"),
-    Key("mouse", ("m",), "m", "mouse on or off; off gives the terminal's own selection back", ALL, "view", "mouse", 16),
+    Key(
+        "mouse",
+        ("m",),
+        "m",
+        "mouse on or off; off gives the terminal's own selection back",
+        ALL,
+        "view",
+        "mouse",
+        16,
+    ),
     Key("display", ("f2",), "f2", "display: plot, glyphs, colours, slow line", ALL, "view"),
     Key("repaint", ("ctrl+l",), "ctrl+l", "repaint everything", ALL, "view"),
     Key("up", ("up", "k"), "up k", "one line up", ALL, "move"),
@@ -82,7 +123,6 @@ TABLE: tuple[Key, ...] = (
     Key("page_down", ("pagedown",), "pgdn", "one page down", ALL, "move"),
     Key("home", ("home", "g"), "home g", "first line", ALL, "move"),
     Key("end", ("end", "G"), "end G", "last line", ALL, "move"),
-    Key("open", ("enter",), "enter", "open the run under the cursor", ("runs",), "screens", "open", 1),
     Key("screen_1", ("1",), "1", "Overview: everything about the run", RUN, "screens"),
     Key("screen_4", ("4",), "4", "Tuner: settings, evidence, decisions", RUN, "screens"),
     Key("screen_5", ("5",), "5", "Errors: warnings, kinds, history", RUN, "screens"),
@@ -90,13 +130,27 @@ TABLE: tuple[Key, ...] = (
     Key("screen_next", ("]",), "]", "next screen", RUN, "screens"),
     Key("screen_back", ("[",), "[", "previous screen", RUN, "screens"),
     Key("screen_0", ("0",), "0", "Runs: every run of the state folder", RUN, "screens"),
-    Key("back", ("escape",), "esc", "back: close, clear the filter, leave the screen", ("overview", "panel", "help"), "screens"),
+    Key(
+        "back",
+        ("escape",),
+        "esc",
+        "back: close, clear the filter, leave the screen",
+        ("overview", "panel", "help"),
+        "screens",
+    ),
     Key("help", ("?", "h", "f1"), "? h f1", "this help", ALL, "screens", "help", 0),
     Key("detach", ("d",), "d", "detach: the screen goes, the engine goes on", RUN, "leave", "detach", 5),
     Key("quit", ("q", "f10"), "q f10", "leave; asks where that could end a run", ALL, "leave", "leave", 6),
-    Key("interrupt", ("ctrl+c",), "ctrl+c", "in `run`: stop gently, again: at once; in `attach`: leave", ALL, "leave"),
+    Key(
+        "interrupt",
+        ("ctrl+c",),
+        "ctrl+c",
+        "in `run`: stop gently, again: at once; in `attach`: leave",
+        ALL,
+        "leave",
+    ),
     Key("suspend", ("ctrl+z",), "ctrl+z", "suspend this viewer; `fg` brings it back", ALL, "leave"),
-)  # fmt: skip
+)
 
 _PAIRS = {"conc_up": ("+/-", "conc"), "rate_down": ("( )", "rate")}
 """Two keys that share one word in the footer, at the first one's place."""
@@ -105,7 +159,9 @@ _PAIRS = {"conc_up": ("+/-", "conc"), "rate_down": ("( )", "rate")}
 def bindings(place: Place) -> list[Binding]:
     """The bindings of one screen."""
     return [
-        Binding(",".join("comma" if name == "," else name for name in key.keys), f"do('{key.action}')", key.help)
+        Binding(
+            ",".join("comma" if name == "," else name for name in key.keys), f"do('{key.action}')", key.help
+        )
         for key in TABLE
         if place in key.where
     ]

@@ -8,7 +8,6 @@ computed for contrast and for all common forms of colour blindness.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -46,45 +45,119 @@ class Glyphs:
 
 
 _UTF8_STATES = {
-    "starting": "○", "running": "●", "held": "▲", "pausing": "╎", "paused": "║", "stopping": "▽",
-    "waiting": "◇", "budget": "$", "refused": "✖", "stopped": "■", "cancelled": "□",
-    "finished": "✓", "failed": "✖", "silent": "?",
-}  # fmt: skip
+    "starting": "○",
+    "running": "●",
+    "held": "▲",
+    "pausing": "╎",
+    "paused": "║",
+    "stopping": "▽",
+    "waiting": "◇",
+    "budget": "$",
+    "refused": "✖",
+    "stopped": "■",
+    "cancelled": "□",
+    "finished": "✓",
+    "failed": "✖",
+    "silent": "?",
+}
 _ASCII_STATES = {
-    "starting": "o", "running": "*", "held": "!", "pausing": ":", "paused": "=", "stopping": "v",
-    "waiting": "~", "budget": "$", "refused": "x", "stopped": "#", "cancelled": "-",
-    "finished": "+", "failed": "x", "silent": "?",
-}  # fmt: skip
+    "starting": "o",
+    "running": "*",
+    "held": "!",
+    "pausing": ":",
+    "paused": "=",
+    "stopping": "v",
+    "waiting": "~",
+    "budget": "$",
+    "refused": "x",
+    "stopped": "#",
+    "cancelled": "-",
+    "finished": "+",
+    "failed": "x",
+    "silent": "?",
+}
 
 UTF8 = Glyphs(
-    name="utf8", good="●", warn="▲", bad="✖", you="»", full="█", empty="░", mark="│", projection="▸",
-    across="─", down="│", corners=("╭", "╮", "╰", "╯"), cursor="▸", to="→", dot="·",
+    name="utf8",
+    good="●",
+    warn="▲",
+    bad="✖",
+    you="»",
+    full="█",
+    empty="░",
+    mark="│",
+    projection="▸",
+    across="─",
+    down="│",
+    corners=("╭", "╮", "╰", "╯"),
+    cursor="▸",
+    to="→",
+    dot="·",
     states=MappingProxyType(_UTF8_STATES),
-)  # fmt: skip
+)
 ASCII = Glyphs(
-    name="ascii", good="*", warn="!", bad="x", you=">", full="#", empty=".", mark="|", projection=">",
-    across="-", down="|", corners=("+", "+", "+", "+"), cursor=">", to="->", dot="-",
+    name="ascii",
+    good="*",
+    warn="!",
+    bad="x",
+    you=">",
+    full="#",
+    empty=".",
+    mark="|",
+    projection=">",
+    across="-",
+    down="|",
+    corners=("+", "+", "+", "+"),
+    cursor=">",
+    to="->",
+    dot="-",
     states=MappingProxyType(_ASCII_STATES),
-)  # fmt: skip
+)
 
 _ANSI: dict[Role, str] = {
-    "plain": "none", "strong": "bold", "muted": "bright_black", "good": "cyan", "warn": "yellow",
-    "bad": "bold red", "you": "magenta", "key": "bold cyan", "cursor": "reverse",
-}  # fmt: skip
+    "plain": "none",
+    "strong": "bold",
+    "muted": "bright_black",
+    "good": "cyan",
+    "warn": "yellow",
+    "bad": "bold red",
+    "you": "magenta",
+    "key": "bold cyan",
+    "cursor": "reverse",
+}
 _DARK: dict[Role, str] = {
-    "plain": "#e0e0e0", "strong": "bold #ffffff", "muted": "#8a8a8a", "good": "#56b4e9",
-    "warn": "#eecc44", "bad": "bold #ee6644", "you": "#aa66ee", "key": "bold #56b4e9",
+    "plain": "#e0e0e0",
+    "strong": "bold #ffffff",
+    "muted": "#8a8a8a",
+    "good": "#56b4e9",
+    "warn": "#eecc44",
+    "bad": "bold #ee6644",
+    "you": "#aa66ee",
+    "key": "bold #56b4e9",
     "cursor": "reverse #e0e0e0",
-}  # fmt: skip
+}
 _LIGHT: dict[Role, str] = {
-    "plain": "#1a1a1a", "strong": "bold #000000", "muted": "#6a6a6a", "good": "#0072b2",
-    "warn": "#aa6600", "bad": "bold #880000", "you": "#8822ee", "key": "bold #0072b2",
+    "plain": "#1a1a1a",
+    "strong": "bold #000000",
+    "muted": "#6a6a6a",
+    "good": "#0072b2",
+    "warn": "#aa6600",
+    "bad": "bold #880000",
+    "you": "#8822ee",
+    "key": "bold #0072b2",
     "cursor": "reverse #1a1a1a",
-}  # fmt: skip
+}
 _MONO: dict[Role, str] = {
-    "plain": "none", "strong": "bold", "muted": "dim", "good": "none", "warn": "bold", "bad": "reverse",
-    "you": "underline", "key": "bold", "cursor": "reverse",
-}  # fmt: skip
+    "plain": "none",
+    "strong": "bold",
+    "muted": "dim",
+    "good": "none",
+    "warn": "bold",
+    "bad": "reverse",
+    "you": "underline",
+    "key": "bold",
+    "cursor": "reverse",
+}
 _THEMES: dict[ThemeName, dict[Role, str]] = {"ansi": _ANSI, "dark": _DARK, "light": _LIGHT, "mono": _MONO}
 
 
@@ -113,11 +186,23 @@ class Looks:
         return "".join(char if char.isascii() else "?" * cell_len(char) for char in text)
 
 
+def _can_utf8(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal is said to show UTF-8.
+
+    By the locale's variables and not by the encoding of stdout: in the C locale Python takes UTF-8
+    all the same, and says so in LC_CTYPE.
+    """
+    if environment.get("TERM") in {"linux", "dumb"}:
+        return False
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    if locale == "C.UTF-8" and not environment.get("LC_ALL"):
+        locale = environment.get("LANG") or ""
+    return "utf" in locale.lower()
+
+
 def choose(glyphs: GlyphSet | None, theme: ThemeName | None, *, is_slow: bool = False) -> Looks:
     """Choose looks by what was asked for, else by the environment and the output's encoding."""
-    encoding = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "")
-    can_utf8 = encoding == "utf8" and os.environ.get("TERM") not in {"linux", "dumb"}
-    chosen: GlyphSet = "ascii" if is_slow else glyphs or ("utf8" if can_utf8 else "ascii")
+    chosen: GlyphSet = "ascii" if is_slow else glyphs or ("utf8" if _can_utf8(os.environ) else "ascii")
     if os.environ.get("NO_COLOR") is not None:
         theme = "mono"
     elif is_slow:

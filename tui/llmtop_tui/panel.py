@@ -129,7 +129,11 @@ class Panel(LineWidget):
     def content(self, width: int, height: int) -> Sequence[Line]:
         if self._title is None:
             return self._draw(self._scene, width, height, self.looks)
-        title = line((self._title, "strong")) if isinstance(self._title, str) else self._title(self._scene, self.looks)
+        title = (
+            line((self._title, "strong"))
+            if isinstance(self._title, str)
+            else self._title(self._scene, self.looks)
+        )
         note = self._note(self._scene, self.looks) if self._note else EMPTY
         body = self._draw(self._scene, max(width - 4, 0), max(height - 2, 0), self.looks)
         return boxed(title, body, width, height, self.looks, note)

@@ -5,9 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 
-from llmtop.model import Decision, RunCounts
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, RunDoor
+from llmtop.errors import UsageError
+from llmtop.model import Acknowledgement, Command, Decision, RunCounts
 from llmtop.snapshot import (
     CostView,
     ErrorKind,
@@ -20,10 +30,14 @@ from llmtop.snapshot import (
     MemoryView,
     Percentiles,
     ProcessView,
+    RunLine,
     Snapshot,
     ThroughputView,
     TunerView,
 )
+from llmtop_tui.app import DashboardApp
+from llmtop_tui.session import Session
+from llmtop_tui.view import ViewOptions
 
 GIB, MIB, USD = 2**30, 2**20, 10**12
 AT = 1795459327.0
@@ -32,11 +46,20 @@ AT = 1795459327.0
 
 def _history(scale: float) -> tuple[float, ...]:
     waves = (0.82 + 0.12 * math.sin(n / 23) + 0.06 * math.sin(n / 5.3) for n in range(240))
-    return tuple(scale * min(max(value - (0.35 if 118 < n < 131 else 0.0), 0.0), 1.0) for n, value in enumerate(waves))
+    return tuple(
+        scale * min(max(value - (0.35 if 118 < n < 131 else 0.0), 0.0), 1.0) for n, value in enumerate(waves)
+    )
 
 
 def _row(key: str, state: str, age: float, **more: object) -> FlightRow:
-    values: dict[str, object] = {"via": "rt", "item_id": "", "items_done": 15, "items": 15, "attempt": 1, **more}
+    values: dict[str, object] = {
+        "via": "rt",
+        "item_id": "",
+        "items_done": 15,
+        "items": 15,
+        "attempt": 1,
+        **more,
+    }
     return FlightRow(key=key, state=state, started_at=AT - age, **values)  # type: ignore[arg-type]
 
 
@@ -44,16 +67,52 @@ ROWS = (
     _row("p00827", "sent", 1.3),
     _row("p00826", "retry wait 2.0s", 4.1, attempt=2, note="429 retry-after 2", role="warn"),
     _row("p00825", "filter", 2.0, latency_s=1.9, tokens=7204, cost_pusd=5 * 10**8),
-    _row("p00824", "done 14 rejected 1", 2.6, latency_s=2.5, tokens=7180, cost_pusd=5 * 10**8, note="latin: m-12277"),
-    _row("p00823", "halved", 6.9, latency_s=6.8, tokens=7910, cost_pusd=55 * 10**7,
-         note="3 missing: p00828, p00829", role="warn"),
+    _row(
+        "p00824",
+        "done 14 rejected 1",
+        2.6,
+        latency_s=2.5,
+        tokens=7180,
+        cost_pusd=5 * 10**8,
+        note="latin: m-12277",
+    ),
+    _row(
+        "p00823",
+        "halved",
+        6.9,
+        latency_s=6.8,
+        tokens=7910,
+        cost_pusd=55 * 10**7,
+        note="3 missing: p00828, p00829",
+        role="warn",
+    ),
     _row("p00822", "done", 2.2, latency_s=2.1, tokens=7177, cost_pusd=5 * 10**8, role="good"),
     _row("p00821", "done", 3.0, latency_s=2.9, tokens=7240, cost_pusd=5 * 10**8, role="good"),
-    _row("b-71c2", "in progress", 7864, via="batch", items_done=4100, items=9000, tokens=1_920_000,
-         cost_pusd=112 * 10**9, note="poll 41s, ends 21:48"),
-    _row("b-71c1", "ended", 13218, via="batch", items_done=9000, items=9000, latency_s=3120, tokens=4_310_000,
-         cost_pusd=2511 * 10**8, note="results kept 28d", role="good"),
-)  # fmt: skip
+    _row(
+        "b-71c2",
+        "in progress",
+        7864,
+        via="batch",
+        items_done=4100,
+        items=9000,
+        tokens=1_920_000,
+        cost_pusd=112 * 10**9,
+        note="poll 41s, ends 21:48",
+    ),
+    _row(
+        "b-71c1",
+        "ended",
+        13218,
+        via="batch",
+        items_done=9000,
+        items=9000,
+        latency_s=3120,
+        tokens=4_310_000,
+        cost_pusd=2511 * 10**8,
+        note="results kept 28d",
+        role="good",
+    ),
+)
 
 DECISIONS = (
     Decision(AT - 727, "start", "", "conc 16 pack 15", "as the config says", "config"),
@@ -76,7 +135,9 @@ KINDS = (
     ErrorKind("invalid_response", 3, 0.0, AT - 137, "2 packs halved", "not JSON (code fence)"),
     ErrorKind("missing_in_pack", 5, 0.0, AT - 6, "3 packs halved", "ids m-12290 m-12291 m-12293"),
     ErrorKind("filtered", 41, 2.0, AT - 9, "41 rejected", "reject: 12 foreign words"),
-    ErrorKind("context_length", 2, 0.0, AT - 2363, "2 items failed", "prompt of 131,204 tokens, limit 128,000"),
+    ErrorKind(
+        "context_length", 2, 0.0, AT - 2363, "2 items failed", "prompt of 131,204 tokens, limit 128,000"
+    ),
 )
 KNOBS = (
     Knob("concurrency", "32", "4", "256", "tuner", AT - 15),
@@ -86,23 +147,263 @@ KNOBS = (
 )
 
 SAMPLE = Snapshot(
-    version=4117, at=AT, run_id="20261123-184207-motions", name="motions", state="running",
-    counts=RunCounts(29118, 12367, 41, 2), model="mistralai/mistral-small-2603", provider="openai",
-    started_at=AT - 727, elapsed_s=727.0, eta_s=4360.0, eta_at=AT + 4360, output_path="explanations.jsonl",
-    held=HeldBy("requests", "requests/s 2.00", (("requests", 0.71), ("cooldown", 0.11), ("tokens", 0.09), ("concurrency", 0.06))),
-    memory=MemoryView("cgroup v2", int(41.9 * GIB), int(52.0 * GIB), 128 * GIB, 0.8, int(102.4 * GIB), 512 * MIB, 0.2 * MIB),
-    processes=ProcessView(4117, 9.0, 2, 0, 14, 3, int(14.8 * GIB), (4001, 4002, 4003), 16, 1.2, 11.0, 96, 1_048_576,
-                          "3 other python processes use this API: 14.8 GiB together; as one process about 5 GiB"),
-    throughput=ThroughputView(1.98, 29.7, 28.9, 8140, 1610, 2.0, _history(2.1), _history(11020), 31, 32, 16708, 4, 812, 4,
-                              1021, 17, 12),
-    latency=LatencyView(Percentiles(1.2, 3.1, 6.9), Percentiles(4.4, 14.2, 21.0), Percentiles(2460, 4320, None), 0.004, 3.0),
-    cost=CostView(421_900_000_000, False, True, 7_100_000_000, 5 * USD, 990_000_000_000, 960_000_000_000,
-                  1_040_000_000_000, True, 180_000_000_000, 360_000_000_000, 0, "config [prices]"),
-    errors=ErrorsView(KINDS, 12, 0, 1, 0, 3, 2, 0, 0.0,
-                      tuple([0, 1, 0, 0, 2, 1] * 10), tuple([0] * 60)),
-    tuner=TunerView(True, KNOBS, "probing", "next +1 in 12 s", (("p95", "3.1 s steady"), ("429", "0.0 % in 60 s"),
-                    ("goodput", "29.7 items/s")), DECISIONS),
-    rows=ROWS, log=LOG,
-    warnings=("3 other python processes use this API (14.8 GiB): pids 4001 4002 4003", "price of model x is estimated"),
+    version=4117,
+    at=AT,
+    run_id="20261123-184207-motions",
+    name="motions",
+    state="running",
+    counts=RunCounts(29118, 12367, 41, 2),
+    model="mistralai/mistral-small-2603",
+    provider="openai",
+    started_at=AT - 727,
+    elapsed_s=727.0,
+    eta_s=4360.0,
+    eta_at=AT + 4360,
+    output_path="explanations.jsonl",
+    held=HeldBy(
+        "requests",
+        "requests/s 2.00",
+        (("requests", 0.71), ("cooldown", 0.11), ("tokens", 0.09), ("concurrency", 0.06)),
+    ),
+    memory=MemoryView(
+        "cgroup v2", int(41.9 * GIB), int(52.0 * GIB), 128 * GIB, 0.8, int(102.4 * GIB), 512 * MIB, 0.2 * MIB
+    ),
+    processes=ProcessView(
+        4117,
+        9.0,
+        2,
+        0,
+        14,
+        3,
+        int(14.8 * GIB),
+        (4001, 4002, 4003),
+        16,
+        1.2,
+        11.0,
+        96,
+        1_048_576,
+        "3 other python processes use this API: 14.8 GiB together; as one process about 5 GiB",
+    ),
+    throughput=ThroughputView(
+        1.98,
+        29.7,
+        28.9,
+        8140,
+        1610,
+        2.0,
+        _history(2.1),
+        _history(11020),
+        31,
+        32,
+        16708,
+        4,
+        812,
+        4,
+        1021,
+        17,
+        12,
+    ),
+    latency=LatencyView(
+        Percentiles(1.2, 3.1, 6.9), Percentiles(4.4, 14.2, 21.0), Percentiles(2460, 4320, None), 0.004, 3.0
+    ),
+    cost=CostView(
+        421_900_000_000,
+        False,
+        True,
+        7_100_000_000,
+        5 * USD,
+        990_000_000_000,
+        960_000_000_000,
+        1_040_000_000_000,
+        True,
+        180_000_000_000,
+        360_000_000_000,
+        0,
+        "config [prices]",
+    ),
+    errors=ErrorsView(KINDS, 12, 0, 1, 0, 3, 2, 0, 0.0, tuple([0, 1, 0, 0, 2, 1] * 10), tuple([0] * 60)),
+    tuner=TunerView(
+        True,
+        KNOBS,
+        "probing",
+        "next +1 in 12 s",
+        (("p95", "3.1 s steady"), ("429", "0.0 % in 60 s"), ("goodput", "29.7 items/s")),
+        DECISIONS,
+    ),
+    rows=ROWS,
+    log=LOG,
+    warnings=(
+        "3 other python processes use this API (14.8 GiB): pids 4001 4002 4003",
+        "price of model x is estimated",
+    ),
     last_command="operator@box1 set concurrency 28 -> 32   llmtop set motions concurrency=32",
-)  # fmt: skip
+)
+
+PAUSED = replace(
+    SAMPLE,
+    state="budget",
+    state_detail="budget reached at 18:42:07",
+    cost=replace(
+        SAMPLE.cost, spent_pusd=4_970_000_000_000, projected_pusd=7_400_000_000_000, does_cap_hold=False
+    ),
+    throughput=replace(SAMPLE.throughput, in_flight=0, requests_per_s=0.0, items_per_s=0.0),
+    held=HeldBy("budget", "the cap of $5.00"),
+)
+RUNS = (
+    RunLine(
+        "20261123-184207-motions",
+        "motions",
+        "running",
+        SAMPLE.counts,
+        421_900_000_000,
+        False,
+        AT - 727,
+        4117,
+        SAMPLE.model,
+    ),
+    RunLine(
+        "20261123-180000-eval-gemma",
+        "eval-gemma",
+        "paused",
+        RunCounts(1000, 120),
+        30_000_000_000,
+        False,
+        AT - 2527,
+        4117,
+        "google/gemma-4-26b-a4b-it",
+    ),
+    RunLine(
+        "20261122-120000-eval-mistral",
+        "eval-mistral",
+        "finished",
+        RunCounts(1000, 991, 9),
+        40_000_000_000,
+        False,
+        AT - 110_000,
+        None,
+        SAMPLE.model,
+    ),
+    RunLine(
+        "20261120-090000-backfill-2",
+        "backfill-2",
+        "stopped",
+        RunCounts(90000, 64040, 212, 8),
+        1_880_000_000_000,
+        True,
+        AT - 293_000,
+        None,
+        "openai/gpt-4.1-nano",
+    ),
+)
+_SIZES = ((80, 24), (120, 40), (200, 50))
+_FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+class StillDoor:
+    """A run of which there is one snapshot; it hears no command."""
+
+    run_id = "still"
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    async def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
+        yield self._snapshot
+        await asyncio.Event().wait()
+
+    async def command(self, command: Command) -> Acknowledgement:
+        return Acknowledgement(False, "this is a picture")
+
+    async def items(self, query: ItemQuery) -> ItemPage:
+        return ItemPage((), None)
+
+    async def item(self, item_id: str) -> ItemDetail | None:
+        return None
+
+    async def decisions(self, limit: int) -> tuple[Decision, ...]:
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _options() -> ViewOptions:
+    return ViewOptions(origin="operator@box1", is_run_owner=True, mouse=False, glyphs="utf8", theme="dark")
+
+
+def _at() -> float:
+    return AT + 0.4
+
+
+def over_run(snapshot: Snapshot) -> DashboardApp:
+    """The dashboard over this snapshot, at the moment of the pictures."""
+    return DashboardApp(_options(), Session(StillDoor(snapshot), _options(), wall=_at), wall=_at)
+
+
+def over_list() -> DashboardApp:
+    """The list of runs."""
+
+    async def list_runs() -> tuple[RunLine, ...]:
+        return RUNS
+
+    async def open_run(run_id: str) -> RunDoor:
+        raise UsageError(run_id, "this is a picture")
+
+    return DashboardApp(_options(), list_runs=list_runs, open_run=open_run, wall=_at)
+
+
+async def picture(app: DashboardApp, size: tuple[int, int], keys: tuple[str, ...] = ()) -> str:
+    """The screen as SVG after these keys; fonts are the reader's own."""
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        app.redraw()
+        for key in keys:
+            if key == "wait":
+                await asyncio.sleep(0.35)
+            else:
+                await pilot.press(key)
+        await pilot.pause()
+        svg = app.export_screenshot(title="llmtop")
+    await app.finish()
+    return _FONT_FACES.sub("", svg)
+
+
+async def write_all(folder: Path) -> list[Path]:
+    """Write every picture; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dialog = ("b", "wait", "8", "enter")
+    wanted: list[tuple[str, Callable[[], DashboardApp], tuple[int, int], tuple[str, ...]]] = [
+        (f"overview-{width}x{height}", lambda: over_run(SAMPLE), (width, height), ())
+        for width, height in _SIZES
+    ]
+    wanted += [
+        ("paused-80x24", lambda: over_run(PAUSED), (80, 24), dialog),
+        ("runs-80x24", over_list, (80, 24), ()),
+        ("help-100x40", lambda: over_run(SAMPLE), (100, 40), ("question_mark",)),
+        ("tuner-100x30", lambda: over_run(SAMPLE), (100, 30), ("4",)),
+        ("errors-100x30", lambda: over_run(SAMPLE), (100, 30), ("5",)),
+    ]
+    written = []
+    for name, make, size, keys in wanted:
+        path = folder / f"{name}.svg"
+        path.write_text(await picture(make(), size, keys), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def main() -> None:
+    """Write the pictures into the folder that is named."""
+    if len(sys.argv) != 2:
+        sys.exit("llmtop_tui.pictures: name the folder to write to, as in docs/pictures")
+    os.environ["TZ"] = "UTC"
+    os.environ.pop("NO_COLOR", None)
+    time.tzset()
+    for path in asyncio.run(write_all(Path(sys.argv[1]))):
+        sys.stderr.write(f"wrote {path}\n")
+
+
+if __name__ == "__main__":
+    main()

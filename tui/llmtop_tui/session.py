@@ -35,8 +35,9 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Session:
     """A viewer's side of one run. `close` ends its tasks and lets go of the door."""
 
-    def __init__(self, door: RunDoor, options: ViewOptions) -> None:
+    def __init__(self, door: RunDoor, options: ViewOptions, wall: Callable[[], float] = time.time) -> None:
         self.door = door
+        self._wall = wall
         self.options = options
         self.steering = Steering(options.origin, options.is_read_only)
         self.snapshot: Snapshot | None = None
@@ -82,7 +83,7 @@ class Session:
         link = self.link
         return Scene(
             snapshot=self.snapshot,
-            now=time.time(),
+            now=self._wall(),
             age_s=time.monotonic() - self._received,
             link=link,
             link_note=self._health() if link in {"silent", "gone"} else "",
@@ -95,7 +96,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """Write into the log what happened in this viewer."""
-        self._notes = (*self._notes, LogLine(time.time(), "viewer", text, "warn"))[-_MAX_NOTES:]
+        self._notes = (*self._notes, LogLine(self._wall(), "viewer", text, "warn"))[-_MAX_NOTES:]
 
     def end_reason(self) -> EndReason:
         """Why leaving now ends the view."""
@@ -125,8 +126,8 @@ class Session:
             ack = Acknowledgement(False, f"not sent: {said(error, 120)}")
         self.steering.settle(proposal, ack, self.snapshot)
         if ack.is_ok:
-            changes = ", ".join(f"{said(c.key, 30)} {said(c.old, 20)} -> {said(c.new, 20)}" for c in ack.changes)
-            what = f"set {changes}" if changes else said(ack.message, 120) or proposal.verb
+            what = said(ack.message, 120) or proposal.verb
+            self._said_command = f"{self.options.origin} {ack.message}"
             hint = "z undo" if proposal.undo is not None else ""
             self.on_say(f"{self.options.origin} {what}   {shell_words(command, name)}", "plain", hint)
         else:
@@ -164,8 +165,7 @@ class Session:
         self._link = "live"
         self.steering.see(snapshot)
         if snapshot.last_command and snapshot.last_command != self._said_command:
-            if before is not None and not snapshot.last_command.startswith(self.options.origin):
-                self.on_say(snapshot.last_command, "plain", "")
+            self.on_say(snapshot.last_command, "muted" if before is None else "plain", "")
             self._said_command = snapshot.last_command
         is_news = before is None or before.state != snapshot.state
         if is_news or (had_wishes and not self.steering.wishes):
@@ -222,7 +222,9 @@ def _merged(first: Proposal | None, last: Proposal) -> Proposal:
     if first.undo is not None and last.undo is not None:
         old = {**(last.undo.values or {}), **(first.undo.values or {})}
         undo = Proposal("set", old, tuple((key, str(value)) for key, value in old.items()))
-    return Proposal("set", values, tuple((key, str(value)) for key, value in values.items()), None, undo, True)
+    return Proposal(
+        "set", values, tuple((key, str(value)) for key, value in values.items()), None, undo, True
+    )
 
 
 def _is_alive(pid: int) -> bool:

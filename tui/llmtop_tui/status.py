@@ -75,9 +75,12 @@ class StatusLine(LineWidget, can_focus=True):
         start = max(0, typing.at - room + 1)
         before, rest = typing.text[start : typing.at], typing.text[typing.at :]
         spans: list[Span] = [
-            (f" {typing.prompt}", "key"), (before, "strong"), (rest[:1] or " ", "cursor"), (rest[1:], "strong"),
+            (f" {typing.prompt}", "key"),
+            (before, "strong"),
+            (rest[:1] or " ", "cursor"),
+            (rest[1:], "strong"),
             (f"   {typing.offered}" if typing.offered else "", "muted"),
-        ]  # fmt: skip
+        ]
         return [tuple(spans)]
 
     def on_key(self, event: events.Key) -> None:

@@ -117,7 +117,9 @@ class Steering:
         undo = None
         if all(value is not None for value in old.values()):
             undo = Proposal("set", old, tuple((key, str(value)) for key, value in old.items()))
-        question = next((q for key, value in values.items() if (q := self._question(key, value, snapshot))), None)
+        question = next(
+            (q for key, value in values.items() if (q := self._question(key, value, snapshot))), None
+        )
         return Proposal("set", dict(values), tuple(values.items()), question, undo, is_repeatable)
 
     def _pause(self, snapshot: Snapshot) -> Proposal:
@@ -135,12 +137,18 @@ class Steering:
         wanted = max(1.0, steps[action])
         each = knob(snapshot, "concurrency")
         low, high = (_number(each.low), _number(each.high)) if each else (None, None)
+        if low == high:
+            low = high = None  # fixed in the config: the tuner leaves it alone, a hand may move it
         if high is not None and wanted > high:
             wanted = high
         if low is not None and wanted < low:
             wanted = low
         if wanted == now:
-            return f"concurrency is at its limit: {now:g} (allowed {each.low or 1}-{each.high})" if each else "concurrency is at its limit"
+            return (
+                f"concurrency is at its limit: {now:g} (allowed {each.low or 1}-{each.high})"
+                if each
+                else "concurrency is at its limit"
+            )
         return self.set({"concurrency": f"{wanted:.0f}"}, snapshot, is_repeatable=True)
 
     def _rate(self, factor: float, snapshot: Snapshot) -> Proposal | str:
@@ -196,9 +204,11 @@ def _cancel_question(snapshot: Snapshot) -> Question:
     batches = f"{jobs} open provider batch{'es' if jobs > 1 else ''} will be cancelled at the provider."
     ask = f"Type the run's name to do it: {name}"
     return Question(
-        "Cancel this run and its batches?", (*body, batches, ask), entry="",
+        "Cancel this run and its batches?",
+        (*body, batches, ask),
+        entry="",
         is_right=lambda text: "" if text.strip() == name else "that is not its name",
-    )  # fmt: skip
+    )
 
 
 def open_batches(snapshot: Snapshot) -> int:
@@ -232,7 +242,7 @@ def _cap_question(value: str, snapshot: Snapshot) -> Question | None:
     to = fmt.money(wanted) if wanted is not None else "no cap at all"
     return confirm(
         title,
-        f"{fmt.money(cap)}  ->  {to}     spent {spent}, at end {end}",
+        f"{fmt.money(cap)} -> {to}; spent {spent}, at end {end}",
         "More money may be spent from now on.",
         yes="raise" if wanted is not None else "remove",
         no=f"keep {fmt.money(cap)}",
@@ -245,16 +255,22 @@ def budget_entry(snapshot: Snapshot) -> Question:
     cap = fmt.money(cost.cap_pusd) if cost.cap_pusd is not None else "none"
     return Question(
         "Budget of this run",
-        (f"cap {cap}   spent {fmt.money(cost.spent_pusd)}   reserved {fmt.money(cost.reserved_pusd)}",
-         f"New cap in US dollars, or `{NO_CAP}`:"),
+        (
+            f"cap {cap}   spent {fmt.money(cost.spent_pusd)}   reserved {fmt.money(cost.reserved_pusd)}",
+            f"New cap in US dollars, or `{NO_CAP}`:",
+        ),
         entry="",
         is_right=_money_fault,
-    )  # fmt: skip
+    )
 
 
 def _money_fault(text: str) -> str:
     text = text.strip()
-    return "" if text == NO_CAP or parse_money(text) is not None else f"not an amount: write 8 or 8.50, or {NO_CAP}"
+    return (
+        ""
+        if text == NO_CAP or parse_money(text) is not None
+        else f"not an amount: write 8 or 8.50, or {NO_CAP}"
+    )
 
 
 def parse_money(text: str) -> int | None:
@@ -295,7 +311,11 @@ def shell_words(command: Command, name: str) -> str:
     if command.verb == "set":
         values = " ".join(shlex.quote(f"{key}={value}") for key, value in (command.values or {}).items())
         return f"llmtop set {run} {values}"
-    words = {"hold": f"llmtop pause {run} --now", "stop": "ctrl+c in `llmtop run`", "stop_now": "ctrl+c twice"}
+    words = {
+        "hold": f"llmtop pause {run} --now",
+        "stop": "ctrl+c in `llmtop run`",
+        "stop_now": "ctrl+c twice",
+    }
     if command.verb == "retry":
         return f"llmtop retry {run}" + "".join(f" --{key}" for key in (command.values or {}))
     return words.get(command.verb, f"llmtop {command.verb} {run}")

@@ -78,9 +78,13 @@ class TableView(LineWidget, Generic[Row]):
         page = max(self._page() - 1, 1)
         last = max(len(self.rows) - 1, 0)
         targets = {
-            "up": self.cursor - 1, "down": self.cursor + 1, "page_up": self.cursor - page,
-            "page_down": self.cursor + page, "home": 0, "end": last,
-        }  # fmt: skip
+            "up": self.cursor - 1,
+            "down": self.cursor + 1,
+            "page_up": self.cursor - page,
+            "page_down": self.cursor + page,
+            "home": 0,
+            "end": last,
+        }
         self._put_cursor(targets[to])
 
     def content(self, width: int, height: int) -> Sequence[Line]:

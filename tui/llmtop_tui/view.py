@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import getpass
+import os
+import socket
+from dataclasses import dataclass, field
 from typing import Literal
 
 from llmtop.snapshot import Snapshot
 from llmtop_tui.looks import GlyphSet, ThemeName
 
 EndReason = Literal["left", "detached", "stopped", "finished", "engine_gone", "hangup"]
-"""left: the operator went, nothing changed · detached: by `d` · stopped: the stop that was asked for here is done ·
-finished: the run had ended when the operator left · engine_gone: its process died · hangup: the terminal went."""
+"""left: the operator went, nothing changed · detached: by `d` · stopped: the stop asked for here is done ·
+finished: the run had ended before · engine_gone: its process died · hangup: the terminal went."""
+
+
+def own_origin() -> str:
+    """`user@host` of this process."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewOptions:
     """How a viewer behaves and looks. None: by the environment."""
 
-    origin: str
+    origin: str = field(default_factory=own_origin)
     """`user@host`: stands beside every change in the ledger."""
     is_run_owner: bool = False
     """`llmtop run`: ctrl+c stops the run. Otherwise it leaves the viewer."""
     is_read_only: bool = False
     is_slow: bool = False
-    mouse: bool = False
+    mouse: bool | None = None
+    """None: on, but off over SSH, where the terminal's own selection is worth more."""
     glyphs: GlyphSet | None = None
     theme: ThemeName | None = None
     interval_s: float = 1.0
     """Seconds between two snapshots."""
+
+    @property
+    def has_mouse(self) -> bool:
+        """Whether to start with the mouse on."""
+        return self.mouse if self.mouse is not None else "SSH_CONNECTION" not in os.environ
 
 
 @dataclass(frozen=True, slots=True)

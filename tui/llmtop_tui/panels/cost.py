@@ -6,7 +6,7 @@ from llmtop.snapshot import CostView
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import Line, Span, line, said, spread
 from llmtop_tui.looks import Looks, Role
-from llmtop_tui.panels.words import skeleton, wished
+from llmtop_tui.panels.words import TIGHT, skeleton, wished
 from llmtop_tui.plot import bar, marked
 from llmtop_tui.scene import Scene
 
@@ -19,14 +19,25 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         return skeleton(("spent", "cap", "reserved", "at end", "saved"), 9)[:height]
     c = scene.snapshot.cost
     cap = wished(scene, "max_cost", fmt.money(c.cap_pusd) if c.cap_pusd is not None else "no cap", looks)
+    is_tight = width < TIGHT
     share = "" if not c.cap_pusd else fmt.percent(c.spent_pusd / c.cap_pusd)
     return [
-        spread(line("spent    ", *_spent(c), "  of ", cap), line((share, "strong")), width),
+        spread(
+            line("spent " if is_tight else "spent    ", *_spent(c), " of " if is_tight else "  of ", cap),
+            line((share, "strong")),
+            width,
+        ),
         _bar(c, width, looks),
-        _reserved(c),
-        line("at end   ", *_projection(c, looks)),
-        line("saved    ", (fmt.money(c.saved_cache_pusd), "strong"), " cache  ", (fmt.money(c.saved_batch_pusd), "strong"), " batch"),
-    ][:height]  # fmt: skip
+        _reserved(c, width),
+        line("at end   ", *_projection(c, looks, is_short=width < TIGHT)),
+        line(
+            "saved " if width < TIGHT else "saved    ",
+            (fmt.round_money(c.saved_cache_pusd), "strong"),
+            " cache " if width < TIGHT else " cache  ",
+            (fmt.round_money(c.saved_batch_pusd), "strong"),
+            " batch",
+        ),
+    ][:height]
 
 
 def short(scene: Scene, width: int, looks: Looks) -> Line:
@@ -38,9 +49,13 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     cap = wished(scene, "max_cost", fmt.money(c.cap_pusd) if c.cap_pusd is not None else "no cap", looks)
     saved = c.saved_cache_pusd + c.saved_batch_pusd
     spans: list[Span] = [*head, *_spent(c), (" of ", "plain"), cap, ("  ", "plain")]
-    spans += [*_bar(c, max(8, width // 4 - 2), looks), ("  end ", "plain"), *_projection(c, looks, is_short=True)]
+    spans += [
+        *_bar(c, max(8, width // 4 - 2), looks),
+        ("  end ", "plain"),
+        *_projection(c, looks, is_short=True),
+    ]
     if saved:
-        spans.append((f"  saved {fmt.money(saved)}", "plain"))
+        spans.append((f"  saved {fmt.round_money(saved)}", "plain"))
     return tuple(spans)
 
 
@@ -68,17 +83,18 @@ def _role(c: CostView, calm: Role) -> Role:
     return "warn" if c.does_cap_hold is False else calm
 
 
-def _reserved(c: CostView) -> Line:
+def _reserved(c: CostView, width: int) -> Line:
     parts: list[Span] = [("reserved ", "plain"), (fmt.money(c.reserved_pusd), "strong")]
-    parts.append((f"  {said(c.price_origin, 30)}", "muted"))
+    if width >= TIGHT:
+        parts.append((f"  {said(c.price_origin, 30)}", "muted"))
     return tuple(parts)
 
 
 def _projection(c: CostView, looks: Looks, *, is_short: bool = False) -> Line:
     role = _role(c, "strong")
-    spans: list[Span] = [(fmt.money(c.projected_pusd), role)]
+    spans: list[Span] = [(fmt.round_money(c.projected_pusd), role)]
     if not is_short and c.projected_low_pusd is not None and c.projected_high_pusd is not None:
-        low, high = fmt.money(c.projected_low_pusd), fmt.money(c.projected_high_pusd)
+        low, high = fmt.round_money(c.projected_low_pusd), fmt.round_money(c.projected_high_pusd)
         spans.append((f" ({low[1:]}-{high[1:]})", "plain"))
     if c.does_cap_hold is not None:
         holds = "cap holds" if c.does_cap_hold else f"{looks.glyphs.warn} over cap"

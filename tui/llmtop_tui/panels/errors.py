@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from llmtop.snapshot import ErrorKind, ErrorsView, Snapshot
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import EMPTY, Line, Span, line, pad, right, said, wrap
+from llmtop_tui.ink import EMPTY, Line, Span, fit, line, pad, right, said, wrap
 from llmtop_tui.looks import Looks, Role
-from llmtop_tui.panels.words import skeleton
+from llmtop_tui.panels.words import TIGHT, skeleton
 from llmtop_tui.plot import plot
 from llmtop_tui.scene import Scene
 
@@ -23,16 +23,26 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     s = scene.snapshot
     e, counts = s.errors, s.counts
     return [
-        line(*_number("429", e.status_429, _role_429(s), 7), "cooldown ", (fmt.age(e.cooldown_s), "strong"),
-             "  ", *_number("retries", s.throughput.retries, "strong", 0)),
-        line(*_number("5xx", e.status_5xx, "strong", 7), *_number("timeout", e.timeouts, "strong", 5),
-             *_number("connection", e.connections, "strong", 0)),
-        line(*_number("parse", e.parse, "strong", 5), *_number("missing", e.missing, "strong", 5),
-             *_number("refusal", e.refusals, "strong", 0)),
-        line(*_number("rejected", counts.rejected, "strong", 6), *_detail(e, "filtered")),
-        line(*_number("failed", counts.failed, "bad" if counts.failed else "strong", 6),
-             *_number("possibly billed", s.cost.maybe_billed, "strong", 0)),
-    ][:height]  # fmt: skip
+        _row(
+            ("429", e.status_429, _role_429(s)),
+            ("retry" if width < TIGHT else "retries", s.throughput.retries, "strong"),
+            width,
+        )
+        + line(
+            "cool " if width < TIGHT else "cooldown ",
+            (f"{e.cooldown_s:.0f}s", "warn" if e.cooldown_s > 0 else "plain"),
+        ),
+        _row(("5xx", e.status_5xx, "strong"), ("timeout", e.timeouts, "strong"), width)
+        + _number("conn" if width < TIGHT else "connection", e.connections, "strong"),
+        _row(("parse", e.parse, "strong"), ("missing", e.missing, "strong"), width)
+        + _number("refusal", e.refusals, "strong"),
+        line(*_number("rejected", counts.rejected, "strong"), "  ", *_detail(e, "filtered")),
+        line(
+            *_number("failed", counts.failed, "bad"),
+            "  possibly billed ",
+            (fmt.short(s.cost.maybe_billed), "plain"),
+        ),
+    ][:height]
 
 
 def short(scene: Scene, width: int, looks: Looks) -> Line:
@@ -45,19 +55,32 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     other = e.connections + e.missing + e.refusals
     return line(
         *head,
-        *_number("429", e.status_429, _role_429(s), 5), *_number("5xx", e.status_5xx, "strong", 4),
-        *_number("timeout", e.timeouts, "strong", 4), *_number("parse", e.parse, "strong", 4),
-        *_number("other", other, "strong", 4),
-        (looks.glyphs.down + " ", "muted"), *_number("rejected", counts.rejected, "strong", 5),
-        *_number("failed", counts.failed, "bad" if counts.failed else "strong", 0),
-    )  # fmt: skip
+        *_padded("429", e.status_429, _role_429(s), 9),
+        *_padded("5xx", e.status_5xx, "strong", 8),
+        *_padded("timeout", e.timeouts, "strong", 12),
+        *_padded("parse", e.parse, "strong", 10),
+        *_padded("other", other, "strong", 9),
+        (looks.glyphs.down + " ", "muted"),
+        *_number("rejected", counts.rejected, "strong"),
+        "  ",
+        *_number("failed", counts.failed, "bad"),
+    )
 
 
 def kinds(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     """A table of every kind of trouble, most recent columns first cut where it is narrow."""
     if scene.snapshot is None:
         return skeleton(("kinds",), 9)[:height]
-    head = line((pad("KIND", 17) + right("COUNT", 7) + right("/MIN", 6) + right("LAST", 10) + "  COST, LAST MESSAGE", "muted"))
+    head = line(
+        (
+            pad("KIND", 17)
+            + right("COUNT", 7)
+            + right("/MIN", 6)
+            + right("LAST", 10)
+            + "  COST, LAST MESSAGE",
+            "muted",
+        )
+    )
     body = [_kind(each, width, looks) for each in scene.snapshot.errors.kinds]
     return [head, *(body or [line(("none so far", "good"))])][:height]
 
@@ -94,7 +117,7 @@ def _kind(kind: ErrorKind, width: int, looks: Looks) -> Line:
     spans: list[Span] = [
         (pad(said(kind.name, 17), 17), "bad" if is_bad else "strong"),
         (right(fmt.short(kind.count), 7), "strong"),
-        (right(fmt.three(kind.per_min) if kind.per_min < 10 else fmt.short(kind.per_min), 6), "plain"),
+        (right(_per_min(kind.per_min), 6), "plain"),
         (right(fmt.clock(kind.last_at), 10), "plain"),
         (f"  {cost}", "plain"),
         (f"  {message}" if message else "", "muted"),
@@ -102,9 +125,22 @@ def _kind(kind: ErrorKind, width: int, looks: Looks) -> Line:
     return tuple(spans)
 
 
-def _number(label: str, value: int, role: Role, gap: int) -> Line:
-    """`label value` and blanks up to a fixed width of the value."""
-    return line(f"{label} ", (f"{fmt.short(value):<{gap}}", role if value else "plain"), "  " if gap else "")
+def _per_min(value: float) -> str:
+    return f"{value:.1f}" if 0 < value < 10 else fmt.short(value)
+
+
+def _number(label: str, value: int, role: Role) -> Line:
+    """`label value`; the role is for what is not 0."""
+    return line(f"{label} ", (fmt.short(value), role if value else "plain"))
+
+
+def _padded(label: str, value: int, role: Role, width: int) -> Line:
+    return (*fit(_number(label, value, role), width - 1), (" ", "plain"))
+
+
+def _row(first: tuple[str, int, Role], second: tuple[str, int, Role], width: int) -> Line:
+    """Two numbers in columns, with room for a third."""
+    return _padded(*first, 8 if width < TIGHT else 10) + _padded(*second, 10 if width < TIGHT else 12)
 
 
 def _detail(e: ErrorsView, name: str) -> Line:

@@ -43,14 +43,26 @@ def _facts(s: Snapshot) -> list[Line]:
     least = "at least " if s.cost.is_at_least else ""
     speed = counts.finished / s.elapsed_s if s.elapsed_s > 0 else None
     return [
-        _fact("items", fmt.count(counts.total), f"done {fmt.count(counts.done)}   rejected {fmt.count(counts.rejected)}"
-              f"   failed {fmt.count(counts.failed)}   pending {fmt.count(counts.pending)}"),
+        _fact(
+            "items",
+            fmt.count(counts.total),
+            f"done {fmt.count(counts.done)}   rejected {fmt.count(counts.rejected)}"
+            f"   failed {fmt.count(counts.failed)}   pending {fmt.count(counts.pending)}",
+        ),
         _fact("time", fmt.clock_span(s.elapsed_s), f"{fmt.three(speed)} items/s on the whole"),
-        _fact("cost", least + fmt.money(s.cost.spent_pusd), f"saved {fmt.money(s.cost.saved_cache_pusd + s.cost.saved_batch_pusd)}"
-              f"   possibly billed {fmt.count(s.cost.maybe_billed)}"),
-        _fact("requests", fmt.count(t.requests), f"retries {fmt.count(t.retries)}   429 {fmt.count(t.throttled_429)}"),
+        _fact(
+            "cost",
+            least + fmt.money(s.cost.spent_pusd),
+            f"saved {fmt.money(s.cost.saved_cache_pusd + s.cost.saved_batch_pusd)}"
+            f"   possibly billed {fmt.count(s.cost.maybe_billed)}",
+        ),
+        _fact(
+            "requests",
+            fmt.count(t.requests),
+            f"retries {fmt.count(t.retries)}   429 {fmt.count(t.throttled_429)}",
+        ),
         _fact("output", said(s.output_path, 300) or "in the ledger only", ""),
-    ]  # fmt: skip
+    ]
 
 
 def _next_steps(s: Snapshot) -> list[tuple[str, str]]:

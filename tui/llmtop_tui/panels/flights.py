@@ -11,6 +11,7 @@ from llmtop_tui.ink import Line, Span, pad, right, said
 from llmtop_tui.looks import Looks
 
 NOTE_FROM_WIDTH = 94
+ALL_FROM_WIDTH = 78
 SORTS = ("engine", "AGE", "LAT", "TRY", "ITEMS", "TOKENS", "COST", "STATE")
 _PROBLEM_ROLES = frozenset({"warn", "bad"})
 
@@ -41,16 +42,26 @@ def _items(row: FlightRow, now: float) -> str:
     return f"{fmt.short(row.items_done)}/{fmt.short(row.items)}"
 
 
+def _items_short(row: FlightRow, now: float) -> str:
+    """As `_items`, in nine cells: `4.1k/9k`."""
+    if row.items < 1000:
+        return _items(row, now)
+    return f"{fmt.rounded(row.items_done)}/{fmt.rounded(row.items)}"
+
+
 def _age(row: FlightRow, now: float) -> str:
     return fmt.age(max(now - row.started_at, 0.0))
 
 
-_LEAD = (_Column("BATCH", 8, False, lambda row, now: said(row.key, 20)), _Column("VIA", 5, False, lambda row, now: row.via))
+_LEAD = (
+    _Column("BATCH", 8, False, lambda row, now: said(row.key, 20)),
+    _Column("VIA", 5, False, lambda row, now: row.via),
+)
 _FIGURES = (
     _Column("TRY", 3, True, lambda row, now: fmt.short(row.attempt)),
-    _Column("AGE", 8, True, _age),
+    _Column("AGE", 7, True, _age),
     _Column("LAT", 7, True, lambda row, now: fmt.latency(row.latency_s)),
-    _Column("TOKENS", 7, True, lambda row, now: fmt.short(row.tokens)),
+    _Column("TOKENS", 6, True, lambda row, now: fmt.short(row.tokens)),
     _Column("COST", 8, True, lambda row, now: fmt.money(row.cost_pusd)),
 )
 
@@ -58,15 +69,17 @@ _FIGURES = (
 def columns(width: int) -> list[_Column]:
     """The columns for a table of this width: state and items grow, NOTE comes from 94 on."""
     has_note = width >= NOTE_FROM_WIDTH
-    items = 13 if has_note else 10
-    fixed = 2 + sum(column.width + 1 for column in (*_LEAD, *_FIGURES)) + items + 1
+    items = 11 if has_note else 9
+    lead = [column for column in _LEAD if width >= ALL_FROM_WIDTH or column.name != "VIA"]
+    figures = [column for column in _FIGURES if width >= ALL_FROM_WIDTH or column.name != "TOKENS"]
+    fixed = 2 + sum(column.width + 1 for column in (*lead, *figures)) + items + 1
     room = max(width - fixed - 1, 6)
-    state = min(22, room) if has_note else room
+    state = min(22, max(room // 2, 14), room) if has_note else room
     chosen = [
-        *_LEAD,
+        *lead,
         _Column("STATE", state, False, lambda row, now: said(row.state, 60)),
-        _Column("ITEMS", items, True, _items),
-        *_FIGURES,
+        _Column("ITEMS", items, True, _items if has_note else _items_short),
+        *figures,
     ]
     if has_note and (note := room - state - 2) > 4:
         chosen.append(_Column(" NOTE", note, False, lambda row, now: " " + said(row.note)))
@@ -85,13 +98,13 @@ def header(width: int, view: View) -> Line:
 
 def draw(row: FlightRow, width: int, now: float, looks: Looks, *, is_current: bool) -> Line:
     """One row; the cursor's is drawn in one style from end to end."""
-    spans: list[Span] = [(f"{looks.glyphs.cursor} " if is_current else "  ", "you" if is_current else "plain")]
+    spans: list[Span] = [
+        (f"{looks.glyphs.cursor} " if is_current else "  ", "you" if is_current else "plain")
+    ]
     for column in columns(width):
         put = right if column.is_right else pad
         text = put(column.cell(row, now), column.width) + " "
         role = row.role if column.name == "STATE" else "muted" if column.name == "VIA" else "plain"
-        if column.name == "STATE" and row.role != "plain":
-            text = text if looks.theme != "mono" else text
         spans.append((text, "cursor" if is_current else role))
     return tuple(spans)
 

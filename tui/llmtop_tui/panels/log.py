@@ -30,6 +30,7 @@ def draw(each: LogLine) -> Line:
     """Time, who, what."""
     who = said(each.who, 40)
     return line(
-        (fmt.clock(each.at) + " ", "muted"), (who + " " if who else "", "you" if "@" in who else "muted"),
+        (fmt.clock(each.at) + " ", "muted"),
+        (who + " " if who else "", "you" if "@" in who else "muted"),
         (said(each.text, 400), each.role),
-    )  # fmt: skip
+    )

@@ -6,7 +6,7 @@ from llmtop.snapshot import MemoryView
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import Line, Span, line, pad, said, spread
 from llmtop_tui.looks import Looks, Role
-from llmtop_tui.panels.words import skeleton
+from llmtop_tui.panels.words import TIGHT, skeleton
 from llmtop_tui.plot import bar, marked
 from llmtop_tui.scene import Scene
 
@@ -19,19 +19,25 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         return skeleton(("use", "limit", "mark", "engine", "growth"), 8)[:height]
     m = scene.snapshot.memory
     role = _role(m)
-    source = f" ({m.source})" if m.limit_bytes is not None else ", no limit found"
+    is_tight = width < TIGHT
+    source = "" if is_tight else f" ({m.source})" if m.limit_bytes is not None else ", no limit found"
+    mark = "mark " if is_tight else f"mark {fmt.percent(m.threshold)} = "
     used = (fmt.memory_pair(m.working_set_bytes, m.limit_bytes), "strong" if role == "plain" else role)
     growth = "-" if m.growth_bytes_per_min is None else _signed(m.growth_bytes_per_min)
     return [
         spread(line(used, (source, "muted")), line((_share_text(m, looks), role)), width),
         gauge(m, width, looks),
-        line(f"mark {fmt.percent(m.threshold)} = ", (fmt.memory(m.mark_bytes), "strong"), f", room {_room(m)}"),
         line(
-            "engine ", (pad(fmt.memory(m.engine_rss_bytes), 9), "strong"),
-            "viewer ", (fmt.memory(scene.viewer_rss_bytes), "strong"),
+            f"mark {fmt.percent(m.threshold)} = ", (fmt.memory(m.mark_bytes), "strong"), f", room {_room(m)}"
         ),
-        line("growth ", (growth, "strong"), "/min  guard ", guard(m)),
-    ][:height]  # fmt: skip
+        line(
+            "engine ",
+            (fmt.memory(m.engine_rss_bytes), "strong"),
+            " ui " if is_tight else "  viewer ",
+            (fmt.memory(scene.viewer_rss_bytes), "strong"),
+        ),
+        line("" if is_tight else "growth ", (growth, "strong"), "/min  guard ", guard(m)),
+    ][:height]
 
 
 def short(scene: Scene, width: int, looks: Looks) -> Line:
@@ -41,7 +47,11 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         return line(*head, ("-", "muted"))
     m = scene.snapshot.memory
     room = max(10, width - 50)
-    mark = f"  mark {fmt.percent(m.threshold)} = {fmt.memory(m.mark_bytes)}" if m.mark_bytes else "  no limit found"
+    mark = (
+        f"  mark {fmt.percent(m.threshold)} = {fmt.memory(m.mark_bytes)}"
+        if m.mark_bytes
+        else "  no limit found"
+    )
     pair = fmt.memory_pair(m.working_set_bytes, m.limit_bytes).replace(" of ", "/")
     return line(
         *head, *gauge(m, room, looks), " ", (pad(_share_text(m, looks), 6), _role(m)), (pair, "strong"), mark

@@ -8,9 +8,15 @@ from llmtop_tui.panels import cost, errors, history, latency, memory, processes,
 from llmtop_tui.scene import Scene
 
 _ORDER = (
-    memory.short, processes.short, throughput.short, history.short,
-    latency.short, cost.short, errors.short, tuner.short,
-)  # fmt: skip
+    memory.short,
+    processes.short,
+    throughput.short,
+    history.short,
+    latency.short,
+    cost.short,
+    errors.short,
+    tuner.short,
+)
 _VITAL = (throughput.short, cost.short, errors.short, memory.short, latency.short)
 
 

@@ -6,7 +6,7 @@ from llmtop.snapshot import ProcessView
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import Line, Span, line, said, wrap
 from llmtop_tui.looks import Looks, Role
-from llmtop_tui.panels.words import skeleton
+from llmtop_tui.panels.words import TIGHT, skeleton
 from llmtop_tui.scene import Scene
 
 TITLE = "Processes"
@@ -18,23 +18,37 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     if scene.snapshot is None:
         return skeleton(("engine", "viewers", "python", "load", "files"), 9)[:height]
     p = scene.snapshot.processes
+    gap = " " if width < TIGHT else "  "
     body: list[Line] = [
         line(
-            "engine ", (_count(p.engine_pid and 1), "strong"), "  viewers ", (_count(p.viewers), "strong"),
-            "  children ", (_count(p.children), "strong"),
+            "engine ",
+            (_count(p.engine_pid and 1), "strong"),
+            gap + "viewers ",
+            (_count(p.viewers), "strong"),
+            "" if width < TIGHT else "  children ",
+            ("" if width < TIGHT else _count(p.children), "strong"),
         )
-    ]  # fmt: skip
+    ]
     body += _neighbours(p, width, max(height - 3, 1), looks)
     load_role: Role = "warn" if p.load_1m is not None and p.load_1m > 2 * p.cores else "strong"
     load: Line = line(
-        "load ", (fmt.three(p.load_1m), load_role), f" of {_count(p.cores)} ",
-        "cores" if p.cores != 1 else "core", "  cpu ", (_cpu(p.cpu_pct), "strong"),
-    )  # fmt: skip
+        "load ",
+        (fmt.three(p.load_1m), load_role),
+        f" of {_count(p.cores)}",
+        "" if width < TIGHT else " cores" if p.cores != 1 else " core",
+        "  cpu ",
+        (_cpu(p.cpu_pct), "strong"),
+    )
     body.append(load)
     body.append(
-        line("engine cpu ", (_cpu(p.engine_cpu_pct), "strong"), "  fds ", (fmt.short(p.open_files), "strong"),
-             f"/{fmt.short(p.open_files_limit)}")
-    )  # fmt: skip
+        line(
+            "engine cpu ",
+            (_cpu(p.engine_cpu_pct), "strong"),
+            "  fds ",
+            (fmt.short(p.open_files), "strong"),
+            f"/{fmt.short(p.open_files_limit)}",
+        )
+    )
     return body[:height]
 
 
@@ -46,13 +60,17 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     p = scene.snapshot.processes
     rss = scene.snapshot.memory.engine_rss_bytes
     spans: list[Span] = [
-        *head, ("engine ", "plain"), (fmt.memory(rss), "strong"), (f" cpu {_cpu(p.engine_cpu_pct)}", "plain"),
+        *head,
+        ("engine ", "plain"),
+        (fmt.memory(rss), "strong"),
+        (f" cpu {_cpu(p.engine_cpu_pct)}", "plain"),
         (f"  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ", "plain"),
-    ]  # fmt: skip
-    if p.warning:
-        spans.append((f"{looks.glyphs.warn} {said(p.warning)}", _role(p)))
-    elif p.python_processes:
-        spans.append((f"{_count(p.python_processes)} other python, {fmt.memory(p.python_rss_bytes)}", "plain"))
+    ]
+    if p.python_processes:
+        glyph, role = (f"{looks.glyphs.warn} ", _role(p)) if p.warning else ("", "plain")
+        spans.append(
+            (f"{glyph}{_count(p.python_processes)} other python, {fmt.memory(p.python_rss_bytes)}", role)
+        )
     else:
         spans.append(("no other python", "plain"))
     return tuple(spans)
@@ -65,7 +83,9 @@ def _neighbours(p: ProcessView, width: int, room: int, looks: Looks) -> list[Lin
     if not p.python_processes:
         return [line("no other python of this user")]
     number = _count(p.python_processes)
-    return [line("other python ", (number, "strong"), ", together ", (fmt.memory(p.python_rss_bytes), "strong"))]
+    return [
+        line("other python ", (number, "strong"), ", together ", (fmt.memory(p.python_rss_bytes), "strong"))
+    ]
 
 
 def _role(p: ProcessView) -> Role:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from llmtop.snapshot import RunLine
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import Line, Span, line, pad, right, said, spread
+from llmtop_tui.ink import Line, Span, fit, line, pad, right, said, spread
 from llmtop_tui.looks import Looks
 from llmtop_tui.panels.words import STATE_ROLES
 from llmtop_tui.scene import ENDED_STATES
@@ -18,27 +18,37 @@ MODEL_FROM_WIDTH = 100
 def title(runs: Sequence[RunLine] | None, now: float, width: int) -> Line:
     """How many runs, how many live."""
     if runs is None:
-        return spread(line(" ", ("llmtop", "strong"), "  reading the state folder"), line(fmt.clock(now) + " "), width)
+        return spread(
+            line(" ", ("llmtop", "strong"), "  reading the state folder"), line(fmt.clock(now) + " "), width
+        )
     live = sum(run.pid is not None for run in runs)
     number = f"{fmt.count(len(runs))} {'run' if len(runs) == 1 else 'runs'}, {live} live"
-    return spread(line(" ", ("llmtop", "strong"), f"  runs in the state folder   {number}"), line(fmt.clock(now) + " "), width)
+    return spread(
+        line(" ", ("llmtop", "strong"), f"  runs in the state folder   {number}"),
+        line(fmt.clock(now) + " "),
+        width,
+    )
 
 
 def arrange(runs: Sequence[RunLine], text: str) -> list[RunLine]:
     """Live ones first, then the newest; `text` filters by name, state, model and id."""
     wanted = text.removeprefix("!").lower()
     kept = [
-        run for run in runs
-        if not wanted or (wanted in f"{run.name} {run.state} {run.model} {run.run_id}".lower()) != text.startswith("!")
-    ]  # fmt: skip
+        run
+        for run in runs
+        if not wanted
+        or (wanted in f"{run.name} {run.state} {run.model} {run.run_id}".lower()) != text.startswith("!")
+    ]
     return sorted(kept, key=lambda run: (run.pid is None, -run.created_at))
 
 
 def header(width: int) -> Line:
     """Column names."""
     name, model = _widths(width)
-    text = f"  {pad('RUN', name)} {pad('STATE', 10)} {right('ITEMS', 8)} {right('DONE', 7)} {right('REJ', 6)} {right('FAIL', 5)} "
-    text += f"{right('COST', 8)}  {pad('STARTED', 9) + ' ' if model else ''}{pad('MODEL', model) + ' ' if model else ''}ENGINE"
+    text = f"  {pad('RUN', name)} {pad('STATE', 10)} {right('ITEMS', 8)} {right('DONE', 7)} "
+    text += f"{right('REJ', 6)} {right('FAIL', 5)} "
+    more = f"{pad('STARTED', 9)} {pad('MODEL', model)} " if model else ""
+    text += f"{right('COST', 8)}  {more}ENGINE"
     return line((text, "muted"))
 
 
@@ -54,7 +64,13 @@ def draw(run: RunLine, width: int, now: float, looks: Looks, *, is_current: bool
         (f"{looks.glyphs.cursor} " if is_current else "  ", "you"),
         (pad(said(run.name, 60), name) + " ", "strong"),
         (pad(f"{glyph} {run.state}", 10) + " ", STATE_ROLES.get(run.state, "plain")),
-        (right(fmt.short(counts.total), 8) + " " + right(fmt.done_percent(counts.finished, counts.total), 7) + " ", "plain"),
+        (
+            right(fmt.short(counts.total), 8)
+            + " "
+            + right(fmt.done_percent(counts.finished, counts.total), 7)
+            + " ",
+            "plain",
+        ),
         (right(fmt.short(counts.rejected), 6) + " ", "plain"),
         (right(fmt.short(counts.failed), 5) + " ", "bad" if counts.failed else "plain"),
         (right(least + fmt.money(run.cost_pusd), 8) + "  ", "plain"),
@@ -63,7 +79,11 @@ def draw(run: RunLine, width: int, now: float, looks: Looks, *, is_current: bool
         spans.append((pad(_started(run.created_at, now), 9) + " ", "muted"))
         spans.append((pad(said(run.model, 60), model) + " ", "muted"))
     spans.append((engine, "good" if run.pid is not None else "muted"))
-    return tuple((text, "cursor") for text, _ in spans) if is_current else tuple(spans)
+    return (
+        fit(tuple((text, "cursor") for text, _ in spans), width, role="cursor")
+        if is_current
+        else tuple(spans)
+    )
 
 
 def _widths(width: int) -> tuple[int, int]:

@@ -22,10 +22,15 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     eta = f" eta {fmt.clock_span(s.eta_s)}" if s.eta_s is not None else ""
     body = [
         line((said(s.name, 14), "strong"), " ", *title.state(scene, looks), f" {share}{eta}"),
-        line(f"{fmt.three(t.requests_per_s)} r/s {fmt.three(t.items_per_s)} it/s p95 {fmt.latency(s.latency.request.p95)}"
-             f" 429 {fmt.short(s.errors.status_429)}"),
-        line(f"mem {fmt.percent(used)}  {fmt.money(c.spent_pusd)}{cap}  flight {fmt.short(t.in_flight)}/{fmt.short(t.concurrency)}"),
+        line(
+            f"{fmt.three(t.requests_per_s)} r/s {fmt.three(t.items_per_s)} it/s"
+            f" p95 {fmt.latency(s.latency.request.p95)} 429 {fmt.short(s.errors.status_429)}"
+        ),
+        line(
+            f"mem {fmt.percent(used)}  {fmt.money(c.spent_pusd)}{cap}"
+            f"  flight {fmt.short(t.in_flight)}/{fmt.short(t.concurrency)}"
+        ),
         line(("tiny screen: 80x24 shows more", "muted")),
         line(("space + - X d q ?", "key")),
-    ]  # fmt: skip
+    ]
     return [fit(each, width) for each in body][:height]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmtop.snapshot import Snapshot
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import EMPTY, Line, Span, fit, line, said, spread, width_of
+from llmtop_tui.ink import EMPTY, Line, Span, cells, fit, line, said, spread, width_of
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panels.words import STATE_ROLES, cause
 from llmtop_tui.plot import bar
@@ -26,8 +26,14 @@ def title(scene: Scene, width: int, looks: Looks) -> Line:
     if s is None:
         return spread(line(" ", ("llmtop", "strong"), "  ", ("connecting", "muted")), tail, width)
     name = said(s.name, 24 if width < 100 else 40)
-    head: list[Span] = [(" ", "plain"), (name, "strong"), ("  ", "plain"), *state(scene, looks), ("  ", "plain")]
-    if scene.link == "live" and s.state not in {"starting"}:
+    head: list[Span] = [
+        (" ", "plain"),
+        (name, "strong"),
+        ("  ", "plain"),
+        *state(scene, looks),
+        ("  ", "plain"),
+    ]
+    if scene.link == "live" and s.state != "starting":
         head += _progress(s, width)
     left = _eta(s, width)
     room = width - width_of(tuple(head)) - width_of(left) - width_of(tail) - 2
@@ -60,9 +66,9 @@ def state(scene: Scene, looks: Looks) -> Line:
 
 def _progress(s: Snapshot, width: int) -> list[Span]:
     done, total = fmt.count(s.counts.finished), fmt.count(s.counts.total)
-    joint = " of " if width >= 100 else "/"
+    joint = f" of {total} items  " if width >= 100 else f"/{total} items " if width >= 84 else f"/{total} "
     share = fmt.done_percent(s.counts.finished, s.counts.total)
-    return [(done, "strong"), (f"{joint}{total} items ", "plain"), (share, "strong")]
+    return [(done, "strong"), (joint, "plain"), (share, "strong")]
 
 
 def _bar(s: Snapshot, width: int, looks: Looks) -> Line:
@@ -72,7 +78,7 @@ def _bar(s: Snapshot, width: int, looks: Looks) -> Line:
 
 
 def _eta(s: Snapshot, width: int) -> Line:
-    if s.eta_s is None:
+    if s.eta_s is None or width < 66 or s.state not in {"running", "held", "waiting", "pausing"}:
         return EMPTY
     spans: list[Span] = [("  eta ", "plain"), (fmt.clock_span(s.eta_s), "strong")]
     if width >= 160 and s.eta_at is not None:
@@ -94,7 +100,7 @@ def held(scene: Scene, width: int, looks: Looks) -> Line:
     if s is None:
         return fit(line(" ", ("held by -", "muted")), width)
     tail = _warnings(s, width, looks)
-    return spread(line(" ", *_meaning(scene, s, width, looks)), tail, width)
+    return spread(line(" ", *_meaning(scene, s, width - width_of(tail) - 1, looks)), tail, width)
 
 
 def _warnings(s: Snapshot, width: int, looks: Looks) -> Line:
@@ -112,7 +118,7 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
         return line((scene.link_note or "trying again", "bad"), f"; figures of {fmt.clock(s.at)}")
     if s.state in {"paused", "budget", "refused", "failed"}:
         keys = {"paused": "space goes on", "budget": "b raises the cap", "refused": "space tries again"}
-        parts = [part for part in (detail or "nothing is sent", keys.get(s.state)) if part]
+        parts = [part for part in (keys.get(s.state), detail or "nothing is sent") if part]
         return line((looks.glyphs.warn + " ", STATE_ROLES[s.state]), f" {looks.glyphs.dot} ".join(parts))
     if s.state in {"starting", "stopped", "cancelled", "finished", "waiting", "stopping", "pausing"}:
         fallback = {
@@ -121,10 +127,10 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
             "waiting": "nothing to do until the provider's batch is ready; d detaches",
         }
         return line(detail or fallback.get(s.state, ""))
-    return _causes(s)
+    return _causes(s, width)
 
 
-def _causes(s: Snapshot) -> Line:
+def _causes(s: Snapshot, width: int) -> Line:
     shares = dict(s.held.shares)
     if s.held.cause is None:
         return line("held by ", ("nothing", "good"), ": all answers are on their way")
@@ -134,6 +140,11 @@ def _causes(s: Snapshot) -> Line:
     spans: list[Span] = [("held by ", "plain"), (what, "warn")]
     if s.held.cause in shares:
         spans.append((f" ({fmt.percent(shares.pop(s.held.cause))} of waiting)", "plain"))
-    rest = [f"{cause(name)} {fmt.percent(share)}" for name, share in list(shares.items())[:4] if share >= 0.005]
-    spans.append((", " + ", ".join(rest) if rest else "", "muted"))
+    room = width - width_of(tuple(spans))
+    for name, share in shares.items():
+        text = f", {cause(name)} {fmt.percent(share)}"
+        if share < 0.005 or cells(text) > room:
+            break
+        spans.append((text, "muted"))
+        room -= cells(text)
     return tuple(spans)

@@ -19,7 +19,10 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         return line((" tune ", "muted"), ("-", "muted"))
     t = scene.snapshot.tuner
     wanted = scene.wishes.get("tuner")
-    spans: list[Span] = [(" tune ", "muted"), (f"{'on' if t.is_on else 'off':<3}", "good" if t.is_on else "strong")]
+    spans: list[Span] = [
+        (" tune ", "muted"),
+        (f"{'on' if t.is_on else 'off':<3}", "good" if t.is_on else "strong"),
+    ]
     if wanted:
         spans.append((f" {looks.glyphs.you} {said(wanted, 6)}", "you"))
     room = width - width_of(tuple(spans))
@@ -31,7 +34,12 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         spans += [(text, "plain"), (why, "muted")]
         room -= cells(text) + cells(why)
     if not t.decisions:
-        spans.append((f"   {said(t.next_step or t.phase, 60)}" if t.next_step or t.phase else "   no change yet", "muted"))
+        spans.append(
+            (
+                f"   {said(t.next_step or t.phase, 60)}" if t.next_step or t.phase else "   no change yet",
+                "muted",
+            )
+        )
     return tuple(spans)
 
 
@@ -56,12 +64,16 @@ def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     if scene.snapshot is None:
         return skeleton(("tuner", "settings", "evidence", "decisions"), 10)[:height]
     t = scene.snapshot.tuner
-    body: list[Line] = [line((pad("SETTING", 24) + right("NOW", 12) + "  RANGE         FROM, CHANGED", "muted"))]
-    body += [_knob(each, scene, looks, name_width=24) for each in t.knobs] or [line(("none reported", "muted"))]
+    body: list[Line] = [
+        line((pad("SETTING", 24) + right("NOW", 12) + "  RANGE          FROM, CHANGED", "muted"))
+    ]
+    body += [_knob(each, scene, looks, name_width=24) for each in t.knobs] or [
+        line(("none reported", "muted"))
+    ]
     body += [EMPTY, line(("EVIDENCE FOR THE NEXT STEP", "muted"))]
     body.append(line((said(t.phase) or "-", "strong"), "  ", said(t.next_step)))
     body += [line(pad(said(name, 20), 20), (said(value, 60), "strong")) for name, value in t.evidence]
-    body += [EMPTY, line((pad("TIME", 10) + pad("WHAT", 28) + "WHY, BY", "muted"))]
+    body += [EMPTY, line((pad("TIME", 10) + pad("WHAT", _change_width(width)) + "WHY, BY", "muted"))]
     room = max(height - len(body), 0)
     body += _decisions(t, room, width, looks)
     return body[:height]
@@ -79,9 +91,13 @@ def _knob(each: Knob, scene: Scene, looks: Looks, name_width: int = 21) -> Line:
     changed = f" {fmt.clock(each.changed_at)}" if each.changed_at else ""
     pinned = "  by hand" if each.is_pinned else ""
     return line(
-        pad(said(each.name, 30), name_width), (right(value, 12), role), ("  " + pad(bounds, 14), "muted"),
-        said(each.origin, 30), changed, (pinned, "you"),
-    )  # fmt: skip
+        pad(said(each.name, 30), name_width),
+        (right(value, 12), role),
+        ("  " + pad(bounds, 14), "muted"),
+        said(each.origin, 30),
+        changed,
+        (pinned, "you"),
+    )
 
 
 def _change(each: Decision, looks: Looks) -> str:
@@ -90,10 +106,16 @@ def _change(each: Decision, looks: Looks) -> str:
     return f"{name} {old}{looks.glyphs.to}{new}" if old else f"{name} {new}"
 
 
+def _change_width(width: int) -> int:
+    return 20 if width < 90 else 28
+
+
 def _decision(each: Decision, width: int, looks: Looks) -> Line:
     by = said(each.by, 30)
-    change_width = 18 if width < 100 else 28
+    change_width = _change_width(width)
     return line(
-        (fmt.clock(each.at) + "  ", "muted"), (pad(_change(each, looks), change_width), "strong"),
-        said(each.why, 120), (f"  {by}" if by else "", "you" if "@" in by else "muted"),
-    )  # fmt: skip
+        (fmt.clock(each.at) + "  ", "muted"),
+        (pad(_change(each, looks), change_width - 1) + " ", "strong"),
+        said(each.why, 120),
+        (f"  {by}" if by else "", "you" if "@" in by else "muted"),
+    )

@@ -46,6 +46,10 @@ STATE_ROLES: dict[str, Role] = {
 }
 
 
+TIGHT = 35
+"""A box of fewer cells inside leaves out what is said elsewhere too."""
+
+
 def cause(name: str) -> str:
     """A cause of waiting in words."""
     return CAUSES.get(name, said(name, 20))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -39,7 +38,11 @@ def lines(place: keys.Place, looks: Looks, hidden: frozenset[str]) -> list[Line]
     body.append(line(("States and glyphs", "strong")))
     for state, role in STATE_ROLES.items():
         word = "no answer" if state == "silent" else state
-        body.append(line("  ", (f"{looks.glyphs.states[state]} ", role), (pad(word.upper(), 12), role), _meaning(state)))
+        body.append(
+            line(
+                "  ", (f"{looks.glyphs.states[state]} ", role), (pad(word.upper(), 12), role), _meaning(state)
+            )
+        )
     body += [(), line(("Figures", "strong"))]
     body += [line("  ", (pad(name, 10), _figure_role(name)), text) for name, text in _FIGURES]
     body += [(), line(("Hints", "strong")), *(line("  ", text) for text in _HINTS)]
@@ -104,12 +107,16 @@ class HelpScreen(Screen[None]):
         return self._text[self._top : self._top + height]
 
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-        return [line(" ", ("esc", "key"), " back  ", ("up down pgup pgdn", "key"), " move  ", ("q", "key"), " back")]
+        return [
+            line(
+                " ", ("esc", "key"), " back  ", ("up down pgup pgdn", "key"), " move  ", ("q", "key"), " back"
+            )
+        ]
 
     def action_do(self, name: str) -> None:
         """Every key comes here."""
         page = max(self.body.size.height - 3, 1)
-        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "home": -10**6, "end": 10**6}
+        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "home": -(10**6), "end": 10**6}
         if name in steps:
             self._top = max(0, self._top + steps[name])
             self.body.redraw()

@@ -13,14 +13,34 @@ from llmtop_tui import keys
 from llmtop_tui.ink import Line, line, said
 from llmtop_tui.looks import Looks
 from llmtop_tui.panel import Panel
-from llmtop_tui.panels import cost, errors, finished, flights, history, latency, log, memory, narrow, processes
-from llmtop_tui.panels import throughput, tiny, tuner
+from llmtop_tui.panels import (
+    cost,
+    errors,
+    finished,
+    flights,
+    history,
+    latency,
+    log,
+    memory,
+    narrow,
+    processes,
+    throughput,
+    tiny,
+    tuner,
+)
 from llmtop_tui.scene import Scene
 from llmtop_tui.screens.run_screen import RunScreen, next_sort
 from llmtop_tui.session import Session
 from llmtop_tui.table import TableView
 
-_BOXES = (memory, throughput, latency, cost, processes, errors)
+_BOXES = (
+    ("memory", memory),
+    ("throughput", throughput),
+    ("latency", latency),
+    ("cost", cost),
+    ("processes", processes),
+    ("errors", errors),
+)
 
 
 class OverviewScreen(RunScreen):
@@ -37,11 +57,15 @@ class OverviewScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         looks = self.looks
-        boxes = [Panel(each.lines, looks, title=each.TITLE, id=each.__name__.rpartition(".")[2]) for each in _BOXES]
+        boxes = [
+            Panel(each.lines, looks, title=each.TITLE, id=each.__name__.rpartition(".")[2]) for each in _BOXES
+        ]
         left = Vertical(
             Panel(narrow.lines, looks, id="narrow"),
             Container(*boxes, id="boxes"),
-            Panel(history.requests, looks, title=history.requests_title, note=history.requests_note, id="plot"),
+            Panel(
+                history.requests, looks, title=history.requests_title, note=history.requests_note, id="plot"
+            ),
             Panel(history.tokens, looks, title=history.tokens_title, note=history.tokens_note, id="plot2"),
             Panel(lambda *drawn: [tuner.short(drawn[0], drawn[1], drawn[3])], looks, id="tune"),
             self.tabs,
@@ -131,9 +155,12 @@ class OverviewScreen(RunScreen):
     def do_filter(self) -> None:
         """`/`: narrows while it is typed; enter keeps it, esc clears it."""
         self.status.read(
-            "/", lambda text: self._look(text=text or ""), text=self.session.view.text,
-            changed=lambda text: self._look(text=text), history=self.session.filters_typed,
-        )  # fmt: skip
+            "/",
+            lambda text: self._look(text=text or ""),
+            text=self.session.view.text,
+            changed=lambda text: self._look(text=text),
+            history=self.session.filters_typed,
+        )
 
     def do_copy(self) -> None:
         """`y`: the row under the cursor goes to the clipboard of the terminal."""
@@ -158,5 +185,3 @@ class OverviewScreen(RunScreen):
             self.remove_class("-bare")
         elif "screen_0" not in self.hidden:
             self._switch("0")
-
-

@@ -26,13 +26,29 @@ TABS = (("1", "Overview"), ("4", "Tuner"), ("5", "Errors"), ("6", "Log"))
 _PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
 
 
+Breakpoints = list[tuple[int, str]] | None
+
+
 class RunScreen(Screen[None]):
     """A screen over one session. Subclasses say what stands in the middle."""
 
     PLACE: ClassVar[keys.Place] = "panel"
     TAB: ClassVar[str] = "1"
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-squat"), (20, "-short"), (30, "-mid"), (34, "-roomy"), (45, "-tall")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS: ClassVar[Breakpoints] = [
+        (0, "-tiny"),
+        (60, "-narrow"),
+        (100, "-normal"),
+        (160, "-wide"),
+        (190, "-vast"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[Breakpoints] = [
+        (0, "-flat"),
+        (15, "-squat"),
+        (20, "-short"),
+        (30, "-mid"),
+        (34, "-roomy"),
+        (45, "-tall"),
+    ]
 
     def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
         super().__init__()
@@ -129,7 +145,10 @@ class RunScreen(Screen[None]):
             self.session.perform(proposal)
             return
         bare = replace(proposal, question=None)
-        self.ask(proposal.question, lambda answer: self.session.perform(bare) if answer else self.say("nothing changed"))
+        self.ask(
+            proposal.question,
+            lambda answer: self.session.perform(bare) if answer else self.say("nothing changed"),
+        )
 
     def do_budget(self) -> None:
         """`b`: type a cap, then confirm where more may be spent."""
@@ -152,7 +171,7 @@ class RunScreen(Screen[None]):
             ("d", "drain: take nothing new, let calls in flight land", "drain"),
             ("s", "stop now: give up the calls in flight", "now"),
             ("c", "cancel for good, with its provider batches", "cancel"),
-            ("n", "/ enter / esc  go on", "no"),
+            ("n", "go on", "no"),
         )
         self.ask(Question("Stop this run", ("Each asks once more.",), choices), self._end)
 
@@ -162,7 +181,9 @@ class RunScreen(Screen[None]):
 
     def do_command(self) -> None:
         """`:`: the command line."""
-        self.status.read(":", self._typed, complete=command_line.complete, history=self.session.commands_typed)
+        self.status.read(
+            ":", self._typed, complete=command_line.complete, history=self.session.commands_typed
+        )
 
     def _typed(self, text: str | None) -> None:
         typed = command_line.parse(text or "")
@@ -213,11 +234,10 @@ class RunScreen(Screen[None]):
     def _tabs(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         spans: list[Span] = [(" ", "plain")]
         for number, name in TABS:
-            word = name[:4] if width < 70 else name
             if number == self.TAB:
-                spans.append((f"[{number} {word}] ", "strong"))
+                spans.append((f"[{number} {name}] ", "strong"))
             else:
-                spans += [(f" {number} ", "key"), (f"{word} ", "plain")]
+                spans += [(f" {number} ", "key"), (f"{name} ", "plain")]
         return [spread(tuple(spans), self.tab_note(width), width)]
 
     def tab_note(self, width: int) -> Line:

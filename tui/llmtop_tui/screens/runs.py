@@ -23,19 +23,22 @@ from llmtop_tui.table import TableView
 class RunsScreen(Screen[None]):
     """The start screen of bare `llmtop`."""
 
-    def __init__(self, looks: Looks, on_open: Callable[[str], None]) -> None:
+    def __init__(self, looks: Looks, on_open: Callable[[str], None], wall: Callable[[], float]) -> None:
         super().__init__()
         self.looks = looks
         self.runs: tuple[RunLine, ...] | None = None
         self._text = ""
         self._typed: list[str] = []
         self._on_open = on_open
+        self._wall = wall
         self.title_panel = Panel(self._title, looks, id="runs-title")
         self.table: TableView[RunLine] = TableView(
             looks, runs.header, self._row, lambda run: run.run_id, empty="-", id="runs-table"
         )
         self.table.on_open = self.do_open
-        self.first = Panel(lambda *drawn: first_run.lines(drawn[1], drawn[2], drawn[3]), looks, id="first-run")
+        self.first = Panel(
+            lambda *drawn: first_run.lines(drawn[1], drawn[2], drawn[3]), looks, id="first-run"
+        )
         self.status = StatusLine(looks, id="status")
         self.footer = Panel(self._footer, looks, id="footer")
         self.dialog = Dialog(looks, time.monotonic, id="dialog")
@@ -116,10 +119,10 @@ class RunsScreen(Screen[None]):
             self.take(self.runs)
 
     def _row(self, run: RunLine, width: int, is_current: bool) -> Line:
-        return runs.draw(run, width, time.time(), self.table.looks, is_current=is_current)
+        return runs.draw(run, width, self._wall(), self.table.looks, is_current=is_current)
 
     def _title(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-        return [runs.title(self.runs, time.time(), width), ()][:height]
+        return [runs.title(self.runs, self._wall(), width), ()][:height]
 
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         return [keys.footer("runs", width, looks)]
