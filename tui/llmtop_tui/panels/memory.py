@@ -27,9 +27,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     return [
         spread(line(used, (source, "muted")), line((_share_text(m, looks), role)), width),
         gauge(m, width, looks),
-        line(
-            f"mark {fmt.percent(m.threshold)} = ", (fmt.memory(m.mark_bytes), "strong"), f", room {_room(m)}"
-        ),
+        line(mark, (fmt.memory(m.mark_bytes), "strong"), f", room {_room(m)}"),
         line(
             "engine ",
             (fmt.memory(m.engine_rss_bytes), "strong"),

@@ -57,9 +57,7 @@ class OverviewScreen(RunScreen):
 
     def compose(self) -> ComposeResult:
         looks = self.looks
-        boxes = [
-            Panel(each.lines, looks, title=each.TITLE, id=each.__name__.rpartition(".")[2]) for each in _BOXES
-        ]
+        boxes = [Panel(each.lines, looks, title=each.TITLE, id=name) for name, each in _BOXES]
         left = Vertical(
             Panel(narrow.lines, looks, id="narrow"),
             Container(*boxes, id="boxes"),
