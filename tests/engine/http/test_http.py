@@ -22,7 +22,9 @@ from raw_server import (
 )
 
 from llmtop.adapters.http import HttpTransport
+from llmtop.adapters.secrets import Secret
 from llmtop.errors import ConfigError
+from llmtop.model import Outcome
 
 # -- what goes out and comes back ------------------------------------------------------------
 
@@ -139,3 +141,31 @@ def test_a_proxy_that_is_no_http_address_is_refused_before_anything_is_sent(
 def test_headers_that_would_break_the_request_are_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"provider\.headers"):
         HttpTransport("http://127.0.0.1/v1", None, bearer, headers, 5, 2, 1000)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "word"),
+    [
+        (b"407 Proxy Authentication Required", Outcome.STOP_ACCESS, "password"),
+        (b"502 No", Outcome.FAULT, "502"),
+    ],
+)
+async def test_a_proxy_that_lets_nothing_through_has_its_own_error_and_saw_no_key(
+    status: bytes, outcome: Outcome, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer(b"", status=status))
+
+    async with serving(talk) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.removesuffix("/v1").replace("//", "//user:word@"))
+        async with HttpTransport(
+            "https://provider.example/v1", Secret(KEY), bearer, {}, 5, 2, 1000
+        ) as client:
+            error = fault(await client.send(REQUEST))
+
+    assert proxy.requests[0].startswith(b"CONNECT provider.example:443 ")
+    assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in proxy.requests[0]
+    assert KEY.encode() not in proxy.requests[0]
+    assert (error.outcome, error.is_sent, error.is_counted) == (outcome, False, False)
+    assert word in error.error.message
