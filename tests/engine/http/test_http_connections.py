@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from raw_server import (
     GOOD,
     REQUEST,
@@ -132,13 +135,43 @@ async def test_a_plain_server_under_an_https_address_is_a_tls_error() -> None:
 
 async def test_a_certificate_that_nobody_vouches_for_is_recognised_and_nothing_is_sent() -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(Path(__file__).with_name("loopback.pem"))
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with serving(always(answer(GOOD)), tls) as server, transport(server.url) as client:
         error = fault(await client.send(REQUEST))
 
     assert (error.kind, error.is_sent, error.is_counted) == ("certificate", False, False)
     assert "not trusted" in error.error.message
     assert server.requests == []
+
+
+_ASK = """
+import asyncio, sys
+from llmtop.adapters.http import HttpTransport
+from llmtop.model import WireRequest
+
+async def main():
+    async with HttpTransport(sys.argv[1], None, lambda key: {}, {}, 5.0, 5.0, 10**6) as transport:
+        print(getattr(await transport.send(WireRequest("/x", b"{}", {})), "status", None))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_certificate_of_the_authority_in_ssl_cert_file_is_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+
+    async with serving(always(answer(GOOD)), tls) as server:
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _ASK, server.url),
+            env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await client.communicate()
+
+    assert out == b"200\n"
 
 
 async def test_cancelling_a_send_closes_its_connection() -> None:
