@@ -75,6 +75,18 @@ def read_attempts(connection: sqlite3.Connection, seq: int) -> tuple[AttemptRow,
     return tuple(AttemptRow(*(*row[:11], bool(row[11]), row[12], _body_text(row[13]))) for row in rows)
 
 
+def next_seqs(connection: sqlite3.Connection, states: Sequence[str], after: int, limit: int) -> list[int]:
+    """Return the next items in any of these states behind `after`, ascending, at most `limit`.
+
+    One read by index a state, then merged: a single one for several states would sort the whole run.
+    """
+    each = (
+        [seq for (seq,) in connection.execute(_CANDIDATES[state], (after, limit)).fetchall()]
+        for state in dict.fromkeys(states)
+    )
+    return list(islice(merge(*each), limit))
+
+
 def _candidates(connection: sqlite3.Connection, query: ItemQuery, after: int, limit: int) -> list[int]:
     """Return the next seqs of the wanted states, ascending, at most `limit`."""
     if query.error_type is not None:
@@ -86,11 +98,7 @@ def _candidates(connection: sqlite3.Connection, query: ItemQuery, after: int, li
             (query.error_type, after, *wanted, limit),
         ).fetchall()
         return [seq for (seq,) in rows]
-    each = (
-        [seq for (seq,) in connection.execute(_CANDIDATES[state], (after, limit)).fetchall()]
-        for state in dict.fromkeys(query.states or ("all",))
-    )
-    return list(islice(merge(*each), limit))
+    return next_seqs(connection, query.states or ("all",), after, limit)
 
 
 def _rows(connection: sqlite3.Connection, seqs: Sequence[int], search: str | None) -> Iterator[ItemRow]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
-from llmtop.adapters.ledger.pages import read_attempts, read_page, read_row
+from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
 from llmtop.adapters.ledger.records import RunRecord, Totals
 from llmtop.adapters.ledger.totals import read_counts, read_record, read_totals
 from llmtop.errors import StateError
@@ -98,20 +98,18 @@ class LedgerReader:
 
         While the run goes, results that come in behind the place already read are in it.
         """
-        marks = ", ".join("?" * len(statuses))
         after = -1
         while True:
             with in_words(self.path):
+                seqs = next_seqs(self._connection, statuses, after, _LINES_A_READ)
                 rows = self._connection.execute(
-                    f"""SELECT results.seq, line FROM results JOIN lines ON lines.seq = results.seq
-                    WHERE results.seq > ? AND status IN ({marks}) ORDER BY results.seq LIMIT ?""",
-                    (after, *statuses, _LINES_A_READ),
+                    f"SELECT line FROM lines WHERE seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", seqs
                 ).fetchall()
-            for seq, line in rows:
-                after = seq
+            for (line,) in rows:
                 yield line
-            if len(rows) < _LINES_A_READ:
+            if len(seqs) < _LINES_A_READ:
                 return
+            after = seqs[-1]
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
