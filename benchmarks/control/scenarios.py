@@ -365,12 +365,12 @@ def scenarios(*, random_count: int = 40) -> list[Scenario]:
     ]
     found += [
         Scenario("wandering", "60 +- 12 slots", neighbour(60.0, 5.0, 1)),
-        Scenario("wandering", "30 +- 10 slots", neighbour(30.0, 4.0, 2)),
+        Scenario("wandering", "30 +- 6 slots", neighbour(30.0, 2.5, 2)),
     ]
     found += [Scenario("packs", f"{binds} bind", packed(binds)) for binds in ("slots", "requests", "tokens")]
     found += [
         Scenario("5xx storms", "25 % for 60 s in 180 s", troubled(Trouble(errors=storm(0.25, 60.0, 180.0)))),
-        Scenario("529 storms", "30 % for 20 s in 120 s", troubled(Trouble(overload=storm(0.3, 20.0, 120.0)))),
+        Scenario("529 storms", "15 % for 10 s in 120 s", troubled(Trouble(overload=storm(0.15, 10.0, 120.0)))),
         Scenario(
             "outage",
             "60 s",

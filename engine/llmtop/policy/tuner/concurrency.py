@@ -16,6 +16,9 @@ from llmtop.policy.tuner.words import Ended, Flight, Journal, Phase
 _OTHERS_SHARE = 0.90
 """Refused without having asked for more: somebody else takes slots, so leave room to converge."""
 
+_WAY, _GIVEN_WAY, _MOSTLY = 0.85, 0.7, 0.5
+"""How an overload is answered: each cut, the least share of what was before, and when that does not hold."""
+
 
 class Concurrency:
     """The limit N of one lane and the phase that moves it."""
@@ -92,6 +95,22 @@ class Concurrency:
         else:
             self._cut(now, running)
         self.cut_at = now
+
+    def overloaded(self, now: float, share_refused: float) -> None:
+        """The provider says that it has too much to do: give way once per latency, and come back.
+
+        Where most are accepted all the same, going below a part of what used to work cures
+        nothing: it is not our load.
+        """
+        if now < self.cut_at + max(1.0, self._traffic.latency_or_s):
+            return
+        before = self._goal if self.phase is Phase.CLIMB else self.limit
+        least = self._bounds.low if share_refused > _MOSTLY else int(_GIVEN_WAY * before)
+        self._tests.abort(now)
+        self._move(now, min(self.limit, max(least, int(_WAY * self.limit))), "overloaded: give way")
+        self.cut_at = now
+        self._validation.restart(float(before))
+        self._climb(now, before)
 
     def raise_to(self, now: float, limit: int, why: str) -> None:
         """Make room: at least `limit`, since something else binds."""

@@ -16,6 +16,9 @@ from llmtop.policy.tuner.words import Flight, Mode, Phase, Report
 _SWITCH = 0.25
 _CONFIRMED = -0.2
 _EPISODES = 6
+_FAR_BELOW, _JUST_S = 0.75, 20.0
+_IN_A_ROW, _CERTAIN = 2, 0.46
+"""One weak sign is not enough for a rate: two in a row, or a strong one."""
 
 
 class Evidence:
@@ -24,6 +27,7 @@ class Evidence:
     def __init__(self) -> None:
         self.kind = 0.0
         self.mode = Mode.CONCURRENCY
+        self._in_favour = 0
         self._last_wait_s: float | None = None
         self._levels: deque[int] = deque(maxlen=_EPISODES)
 
@@ -48,13 +52,17 @@ class Evidence:
             self.kind = named
         else:
             since_cut = now - cut_at
-            e = self._of_wait(report.wait_s, now, flight, traffic, phase, since_cut)
+            e = self._of_wait(report.wait_s, flight, traffic, phase, since_cut)
+            highest = max((other.level for other in traffic.running_since(cut_at)), default=0)
+            if report.wait_s is not None and self._is_lower(now, flight.level, traffic, highest):
+                e += 0.4
             if flight.sent_at > cut_at + traffic.reject_latency_s:
-                e += self._of_level(now, flight, traffic, phase, limit, cut_at)
+                e += self._of_level(now, flight, traffic, phase, limit, highest)
             self.kind = max(-1.0, min(1.0, 0.7 * self.kind + 0.6 * e))
+            self._in_favour = self._in_favour + 1 if e > 0.0 else 0
         self._last_wait_s = report.wait_s
         self._levels.append(flight.level)
-        if self.kind > _SWITCH:
+        if self.kind > _SWITCH and (self._in_favour >= _IN_A_ROW or self.kind > _CERTAIN):
             self.mode = Mode.RATE
         elif self.kind < -_SWITCH:
             self.mode = Mode.CONCURRENCY
@@ -63,7 +71,6 @@ class Evidence:
     def _of_wait(
         self,
         wait_s: float | None,
-        now: float,
         flight: Flight,
         traffic: Traffic,
         phase: Phase,
@@ -75,24 +82,33 @@ class Evidence:
         is_other = self._last_wait_s is not None and abs(wait_s - self._last_wait_s) > 1e-3
         if is_other or abs(wait_s - round(wait_s)) > 1e-3:
             e += 0.4
-        if phase is Phase.HOLD and since_cut > traffic.latency_or_s:
+        is_held_by_slots = phase is Phase.HOLD and self.mode is Mode.CONCURRENCY
+        if is_held_by_slots and since_cut > traffic.latency_or_s:
             e += 0.25
-        if flight.level <= 0.85 * traffic.top_level(now):
-            e += 0.4
         return e
 
+    @staticmethod
+    def _is_lower(now: float, level: int, traffic: Traffic, highest: int) -> bool:
+        """Whether it was refused below what others do now, or far below what succeeded just before.
+
+        A ceiling that others move falls slowly; a rate refuses at any level.
+        """
+        if level < highest and level <= 0.85 * traffic.top_level(now):
+            return True
+        return level <= _FAR_BELOW * traffic.top_level(now, _JUST_S)
+
     def _of_level(
-        self, now: float, flight: Flight, traffic: Traffic, phase: Phase, limit: int, cut_at: float
+        self, now: float, flight: Flight, traffic: Traffic, phase: Phase, limit: int, highest: int
     ) -> float:
         e = 0.5 if self._is_scattered(flight.level) else 0.0
         level = flight.level
         if self.mode is Mode.RATE and level >= 0.94 * max(1, traffic.top_level(now)):
             return e - 0.5
-        highest = max((other.level for other in traffic.running_since(cut_at)), default=0)
         is_below = highest - level > 1 and level < 0.95 * highest
-        if is_below or (phase is Phase.HOLD and level <= 0.75 * limit):
+        is_far_below = phase is Phase.HOLD and self.mode is Mode.CONCURRENCY and level <= 0.75 * limit
+        if is_below or is_far_below:
             return e + 0.5
-        return e - 0.15
+        return e - 0.2
 
     def _is_scattered(self, level: int) -> bool:
         """Whether the levels of the last episodes differ by more than 25 % from one to the next."""

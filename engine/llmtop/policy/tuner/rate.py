@@ -19,6 +19,11 @@ _CONFIRM_S = 60.0
 _UNCONFIRMED_GAP_S, _MIN_GAP_S, _MAX_GAP_S = 4.0, 8.0, 120.0
 _EXCESS_SPREAD_S = 25.0
 _STEP_S = 8.0
+_BETWEEN_RISES_S, _LARGEST_RISE = 5.0, 0.33
+_TELLING = 4.0
+"""A bucket of tokens refuses before it is empty: what was accepted must be many times the refused request."""
+_LONGEST_BURST_S = 10.0
+"""A burst that is inferred from a fresh start is believed up to this many seconds of the refill."""
 _USED = 0.85
 _STRIKES, _STRIKES_S = 3, 60.0
 _RAMP_GROWTH, _RAMP_S = 0.5, 900.0
@@ -52,10 +57,12 @@ class RateLearner:
         self._tuning = tuning
         self._traffic = traffic
         self._journal = journal
+        self._refused_size = 1.0
         self._refill: float | None = None
         self._burst = 0.0
         self._bursts: deque[_Excess] = deque(maxlen=4)
         self._stack: list[float] = []
+        self._first: _Refusal | None = None
         self._last: _Refusal | None = None
         self._cluster: _Refusal | None = None
         self._reset: _Refusal | None = None
@@ -69,6 +76,11 @@ class RateLearner:
         self._has_risen = False
         self._ramp: tuple[float, float] | None = None
         self._used_at = 0.0
+
+    @property
+    def binding(self) -> float | None:
+        """What limits this resource, learned or stated."""
+        return self.cap if self.pace is None else self.pace
 
     @property
     def is_probing(self) -> bool:
@@ -90,8 +102,9 @@ class RateLearner:
         self._burst = 0.0
         self.episodes = 0
 
-    def refused(self, now: float, wait_s: float | None, *, is_ramp: bool) -> float:
-        """A refusal that opens an episode; return the seconds for which all are held, jitter not included."""
+    def refused(self, now: float, wait_s: float | None, tokens: float, *, is_ramp: bool) -> float:
+        """A request of `tokens` was refused, which opens an episode; return the seconds to hold all for."""
+        self._refused_size = tokens if self.is_tokens else 1.0
         self._strikes.append(now)
         is_struck = len(self._strikes) == _STRIKES and now - self._strikes[0] <= _STRIKES_S
         is_believed = self.cap is not None and self._refill is None and not is_struck
@@ -99,6 +112,8 @@ class RateLearner:
             return wait_s if wait_s is not None else min(1.0, self._unit / max(self.cap or 1.0, 1e-3))
         accepted = self._traffic.accepted(now)
         why = self._estimate(now, accepted, wait_s)
+        if self.episodes == 0:
+            self._first = _Refusal(now, accepted)
         refill = max(self._refill or 0.0, 1e-3 * self._unit)
         if self.cap is not None:
             refill = min(refill, self.cap)
@@ -109,6 +124,8 @@ class RateLearner:
             self._reset = _Refusal(now + wait_s, accepted)
         self._last = _Refusal(now, accepted)
         self.episodes += 1
+        if not self._bursts and self.episodes > 1:
+            self._burst = self._first_burst(refill)
         self._slow_until = now + (8.0 if self.is_tokens else 4.0)
         self._end_probe(now)
         self._apply(now, why)
@@ -145,6 +162,14 @@ class RateLearner:
     def _since(self, accepted: Amount, then: _Refusal) -> float:
         return max(0.0, self._of(accepted) - self._of(then.accepted))
 
+    def _first_burst(self, refill: float) -> float:
+        """What passed above the refill before the first refusal: the bucket was full at the start."""
+        first, start = self._first, self._traffic.started_at
+        if first is None or start is None:
+            return 0.0
+        seen = self._of(first.accepted) - refill * (first.at - start)
+        return max(0.0, min(seen, _LONGEST_BURST_S * refill))
+
     def _estimate(self, now: float, accepted: Amount, wait_s: float | None) -> str:
         """Set `_refill` by the first rule that applies; return why."""
         last, refill = self._last, self._refill
@@ -177,8 +202,9 @@ class RateLearner:
         assert cluster is not None  # a refusal came before this one
         span = now - cluster.at
         requests = accepted.requests - cluster.accepted.requests
-        if (span >= 2.0 and requests >= 6) or (span >= 0.5 and requests >= 12):
-            count = self._since(accepted, cluster)
+        count = self._since(accepted, cluster)
+        is_telling = count >= _TELLING * self._refused_size or not self.is_tokens
+        if is_telling and ((span >= 2.0 and requests >= 6) or (span >= 0.5 and requests >= 12)):
             self._refill = count / span
             return f"{count:.0f} accepted in {span:.1f} s between refusals"
         if self._stack:
@@ -221,11 +247,12 @@ class RateLearner:
     def _step_probe(self, now: float, refill: float, probe: _Refusal) -> None:
         accepted = self._traffic.accepted(now)
         excess = self._since(accepted, probe) - refill * (now - probe.at)
-        if excess > 2.0 * self._burst + 3.0 * self._unit:
+        is_settled = not self._has_risen or now >= probe.at + _BETWEEN_RISES_S
+        if is_settled and excess > 2.0 * self._burst + 3.0 * self._unit:
             self._stack.append(refill)
             del self._stack[:-8]
             self._refill = refill + self._inc
-            self._inc = min(2.0 * self._inc, 0.5 * self._refill)
+            self._inc = min(2.0 * self._inc, _LARGEST_RISE * self._refill)
             self._probe = _Refusal(now, accepted)
             self._stepped_at = now
             self._has_risen = True

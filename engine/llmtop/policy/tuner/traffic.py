@@ -16,7 +16,7 @@ _REJECT_WEIGHT = 0.25
 _RUNNING_IS_ACCEPTED_S = 3.0
 _WINDOW_S = 30.0
 _TOP_WINDOW_S = 60.0
-_SIZE_WEIGHT = 0.05
+_LARGER, _LARGER_COUNT = 1.4, 5
 
 
 class Amount(NamedTuple):
@@ -30,6 +30,21 @@ class _Sent(NamedTuple):
     at: float
     requests: float
     tokens: float
+
+
+class _Size:
+    """A moving mean; the first values weigh alike."""
+
+    __slots__ = ("_weight", "count", "mean")
+
+    def __init__(self, weight: float) -> None:
+        self.count = 0
+        self.mean = 0.0
+        self._weight = weight
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.mean += max(self._weight, 1.0 / self.count) * (value - self.mean)
 
 
 class Traffic:
@@ -46,8 +61,8 @@ class Traffic:
         """When a departure last had to wait for a slot."""
         self.is_blocked = False
         """Whether one had to since the last growth."""
-        self.tokens_per_request = 0.0
-        self.refused_tokens_per_request = 0.0
+        self._accepted_size = _Size(0.05)
+        self._refused_size = _Size(0.1)
         self._sent = Amount(0.0, 0.0)
         self._refused = Amount(0.0, 0.0)
         self._recent: deque[_Sent] = deque()
@@ -66,6 +81,17 @@ class Traffic:
     def latency_or_s(self) -> float:
         """The smoothed latency, or a second while nothing is known."""
         return 1.0 if self.latency_s is None else self.latency_s
+
+    @property
+    def tokens_per_request(self) -> float:
+        """Mean size of accepted requests, as expected when they left."""
+        return self._accepted_size.mean
+
+    @property
+    def are_refused_larger(self) -> bool:
+        """Whether refused requests are so much larger than accepted ones that tokens must be the limit."""
+        refused = self._refused_size
+        return refused.count >= _LARGER_COUNT and refused.mean > _LARGER * max(1.0, self._accepted_size.mean)
 
     @property
     def window_s(self) -> float:
@@ -94,7 +120,7 @@ class Traffic:
         """It was answered well with `tokens` in all."""
         known = self.latency_s
         self.latency_s = latency_s if known is None else known + _LATENCY_WEIGHT * (latency_s - known)
-        self.tokens_per_request += _SIZE_WEIGHT * (flight.tokens - self.tokens_per_request)
+        self._accepted_size.add(flight.tokens)
         tops = self._tops
         while tops and tops[-1][1] <= flight.level:
             tops.pop()
@@ -105,15 +131,15 @@ class Traffic:
         weight = _REJECT_WEIGHT if self._has_rejects else 1.0
         self._has_rejects = True
         self.reject_latency_s += weight * (latency_s - self.reject_latency_s)
-        self.refused_tokens_per_request += 0.1 * (flight.tokens - self.refused_tokens_per_request)
+        self._refused_size.add(flight.tokens)
         self._refused = Amount(self._refused.requests + 1.0, self._refused.tokens + flight.tokens)
 
-    def top_level(self, now: float) -> int:
-        """The highest level that succeeded in the last 60 s."""
+    def top_level(self, now: float, seconds: float = _TOP_WINDOW_S) -> int:
+        """The highest level that succeeded in the last `seconds`, 60 at most."""
         tops = self._tops
         while tops and tops[0][0] < now - _TOP_WINDOW_S:
             tops.popleft()
-        return tops[0][1] if tops else 0
+        return next((level for at, level in tops if at >= now - seconds), 0)
 
     def running_since(self, moment: float) -> list[Flight]:
         """The requests that left after `moment` and still run."""

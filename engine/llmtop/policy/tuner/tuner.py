@@ -24,7 +24,7 @@ from llmtop.policy.tuner.words import Flight, Journal, Mode, Phase, Report
 _FIRST_GAP_S = 0.1
 _JITTER_S = (0.03, 0.05)
 _OVERLOADS = 3
-_LARGER = 1.4
+_OVERLOAD_WEIGHT = 0.1
 _TICK_S, _IDLE_TICK_S = 0.1, 0.25
 
 
@@ -58,6 +58,7 @@ class Tuner:
         self._uniform = uniform
         self._work = Work()
         self._reacted_at = -1e9
+        self._share_overloaded = 0.0
         self._overloads: deque[float] = deque(maxlen=_OVERLOADS)
 
     @property
@@ -123,6 +124,7 @@ class Tuner:
 
     def _succeeded(self, now: float, flight: Flight, report: Report) -> None:
         self.min_gap = 0.0
+        self._share_overloaded -= _OVERLOAD_WEIGHT * self._share_overloaded
         tokens = report.input_tokens + report.output_tokens
         self.traffic.succeeded(now, flight, report.latency_s, tokens)
         reopened = self.breaker.succeeded(now, flight)
@@ -133,7 +135,7 @@ class Tuner:
             self.slots.accepted(now, self.traffic.newly_accepted(now, flight))
             work = self._work.of(report.output_tokens, report.items)
             self.slots.succeeded(now, flight, report.latency_s, work)
-        binding = Binding(self.slots.limit, self.requests.pace, self.tokens.pace)
+        binding = Binding(self.slots.limit, self.requests.binding, self.tokens.binding)
         cost = float(report.cost_pusd or 0)
         moved = self.packs.answered(report.items, report.items_ok, report.latency_s, cost, tokens, binding)
         if moved is not None and not self.is_pack_pinned:
@@ -145,12 +147,13 @@ class Tuner:
             self.journal.note(now, "breaker", "closed", "open", "most of the last requests failed")
 
     def _overloaded(self, now: float, flight: Flight, report: Report) -> None:
-        """Three within one latency are a ceiling; fewer are a fault."""
+        """Three within one latency are a reason to give way; fewer are a fault."""
         self._overloads.append(now)
+        self._share_overloaded += _OVERLOAD_WEIGHT * (1.0 - self._share_overloaded)
         is_many = len(self._overloads) == _OVERLOADS
         if is_many and now - self._overloads[0] <= self.traffic.latency_or_s:
             self.traffic.refused(flight, report.latency_s)
-            self.slots.refused(now, flight)
+            self.slots.overloaded(now, self._share_overloaded)
         else:
             self._failed(now, is_timeout=False)
         if report.wait_s is not None:
@@ -185,7 +188,9 @@ class Tuner:
         learner = self._learner(report)
         if learner is self.tokens and report.scope is None and self.requests.pace is not None:
             self.requests.forget(now, "refused requests are larger: tokens")
-        seconds = learner.refused(now, report.wait_s, is_ramp=report.outcome is Outcome.REFUSED_RAMP)
+        seconds = learner.refused(
+            now, report.wait_s, flight.tokens, is_ramp=report.outcome is Outcome.REFUSED_RAMP
+        )
         asked = report.wait_s is not None
         why = f"Retry-After {report.wait_s:.3g} s" if asked else "refused for rate"
         self._hold(now, seconds, why, is_asked=asked)
@@ -196,11 +201,9 @@ class Tuner:
             return self.tokens
         if report.scope == "requests":
             return self.requests
-        traffic = self.traffic
         if self.tokens.pace is not None:
             return self.tokens
-        is_larger = traffic.refused_tokens_per_request > _LARGER * max(1.0, traffic.tokens_per_request)
-        return self.tokens if is_larger else self.requests
+        return self.tokens if self.traffic.are_refused_larger else self.requests
 
     def _make_room(self, now: float) -> None:
         """Concurrency must not bind where a rate does."""
