@@ -146,10 +146,12 @@ def age(seconds: float | None) -> str:
 
 
 def latency(seconds: float | None) -> str:
-    """How long it takes: `4ms`, `812ms`, `1.2s`, `41:05`."""
+    """How long it takes: `4ms`, `812ms`, `1.2s`, `41:05`, `1h12m`."""
     number = _number(seconds)
     if number is None or number < 0:
         return UNKNOWN
+    if 3600 <= number < 360_000:
+        return f"{number // 3600:.0f}h{number % 3600 // 60:02.0f}m"
     return f"{number * 1000:.0f}ms" if number < 0.9995 else age(number)
 
 

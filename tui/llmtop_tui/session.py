@@ -35,9 +35,16 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Session:
     """A viewer's side of one run. `close` ends its tasks and lets go of the door."""
 
-    def __init__(self, door: RunDoor, options: ViewOptions, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        door: RunDoor,
+        options: ViewOptions,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.door = door
         self._wall = wall
+        self.clock = clock
         self.options = options
         self.steering = Steering(options.origin, options.is_read_only)
         self.snapshot: Snapshot | None = None
@@ -51,12 +58,13 @@ class Session:
         """Called when the stop that was asked for here is done."""
         self.is_stopping_here = False
         self._link: Link = "live"
-        self._received = time.monotonic()
+        self._received = self.clock()
         self._notes: tuple[LogLine, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_back: Proposal | None = None
         self._rss: tuple[float, int | None] = (-_RSS_EVERY_S, None)
-        self._said_command = ""
+        self._own_command = ""
+        self._seen_command = ""
 
     def start(self) -> None:
         """Begin to follow the run."""
@@ -76,7 +84,7 @@ class Session:
         if self._link != "live" or self.snapshot is None:
             return self._link
         patience = max(SILENT_AFTER_S, 3 * self.options.interval_s)
-        return "silent" if time.monotonic() - self._received > patience else "live"
+        return "silent" if self.clock() - self._received > patience else "live"
 
     def scene(self) -> Scene:
         """What is to be drawn now."""
@@ -84,7 +92,7 @@ class Session:
         return Scene(
             snapshot=self.snapshot,
             now=self._wall(),
-            age_s=time.monotonic() - self._received,
+            age_s=self.clock() - self._received,
             link=link,
             link_note=self._health() if link in {"silent", "gone"} else "",
             wishes=self.steering.wanted(),
@@ -106,7 +114,7 @@ class Session:
 
     def perform(self, proposal: Proposal) -> None:
         """Show the wish now and send it; repeats within 0.3 s become one command."""
-        self.steering.wish(proposal, time.monotonic())
+        self.steering.wish(proposal, self.clock())
         if proposal.is_repeatable:
             first = self._held_back
             self._held_back = _merged(first, proposal)
@@ -127,7 +135,7 @@ class Session:
         self.steering.settle(proposal, ack, self.snapshot)
         if ack.is_ok:
             what = said(ack.message, 120) or proposal.verb
-            self._said_command = f"{self.options.origin} {ack.message}"
+            self._own_command = f"{self.options.origin} {ack.message}"
             hint = "z undo" if proposal.undo is not None else ""
             self.on_say(f"{self.options.origin} {what}   {shell_words(command, name)}", "plain", hint)
         else:
@@ -136,7 +144,7 @@ class Session:
 
     def tick(self) -> None:
         """Once a second: say what waits too long, and what others did."""
-        if self.steering.oldest_wish_s(time.monotonic()) > BUSY_AFTER_S:
+        if self.steering.oldest_wish_s(self.clock()) > BUSY_AFTER_S:
             self.on_say("engine busy: not confirmed yet", "warn", "")
 
     async def _send_held_back(self) -> None:
@@ -161,12 +169,13 @@ class Session:
         before = self.snapshot
         had_wishes = bool(self.steering.wishes)
         self.snapshot = snapshot
-        self._received = time.monotonic()
+        self._received = self.clock()
         self._link = "live"
         self.steering.see(snapshot)
-        if snapshot.last_command and snapshot.last_command != self._said_command:
-            self.on_say(snapshot.last_command, "muted" if before is None else "plain", "")
-            self._said_command = snapshot.last_command
+        if snapshot.last_command not in {"", self._seen_command}:
+            self._seen_command = snapshot.last_command
+            if snapshot.last_command != self._own_command:
+                self.on_say(snapshot.last_command, "muted" if before is None else "plain", "")
         is_news = before is None or before.state != snapshot.state
         if is_news or (had_wishes and not self.steering.wishes):
             self.on_redraw()
@@ -196,7 +205,7 @@ class Session:
         return f"pid {pid} is alive; trying again; the run does not need this screen"
 
     def _own_rss(self) -> int | None:
-        now = time.monotonic()
+        now = self.clock()
         if now - self._rss[0] >= _RSS_EVERY_S:
             self._rss = (now, _rss_bytes())
         return self._rss[1]

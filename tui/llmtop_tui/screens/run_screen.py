@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -60,7 +59,7 @@ class RunScreen(Screen[None]):
         self.tabs = Panel(self._tabs, looks, id="tabs")
         self.status = StatusLine(looks, id="status")
         self.footer = Panel(self._footer, looks, id="footer")
-        self.dialog = Dialog(looks, time.monotonic, id="dialog")
+        self.dialog = Dialog(looks, session.clock, id="dialog")
         for binding in keys.bindings(self.PLACE):
             for one in binding.make_bindings([binding]):
                 self._bindings.bind(one.key, one.action, one.description, show=False)

@@ -1,0 +1,52 @@
+"""A viewer over a fake run, for tests and measurements that need a real terminal.
+
+`python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`. Says on stderr, as JSON, how it ended,
+how often its event loop ticked (every 20 ms) and the longest gap between two ticks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+_STARTED = time.monotonic()
+
+
+async def _beat(beats: list[float]) -> None:
+    while True:
+        beats.append(time.monotonic())
+        await asyncio.sleep(0.02)
+
+
+async def _main(interval_s: float, options: dict[str, object]) -> None:
+    from fake_door import FakeDoor
+
+    from llmtop_tui.app import ViewOptions, watch
+
+    beats: list[float] = []
+    door = FakeDoor(is_lively=interval_s > 0)
+    if options.pop("paused", False):
+        door.push(state="paused")
+    beating = asyncio.create_task(_beat(beats))
+    defaults: dict[str, object] = {"origin": "me@test", "mouse": True, "interval_s": interval_s or 1.0}
+    end = await watch(door, ViewOptions(**{**defaults, **options}))  # type: ignore[arg-type]
+    beating.cancel()
+    gaps = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+    said = {
+        "reason": end.reason,
+        "beats": len(beats),
+        "gap_s": round(max(gaps, default=0.0), 3),
+        "commands": [[command.verb, dict(command.values or {})] for command in door.commands],
+    }
+    print(json.dumps(said), file=sys.stderr)
+
+
+def _value(text: str) -> object:
+    return {"true": True, "false": False}.get(text, text)
+
+
+if __name__ == "__main__":
+    pairs = [word.split("=", 1) for word in sys.argv[2:]]
+    asyncio.run(_main(float(sys.argv[1]), {name: _value(value) for name, value in pairs}))

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from fake_door import FakeDoor
+from viewing import viewer
+
+from llmtop_tui.panels.flights import SORTS
+from llmtop_tui.screens.help import HelpScreen
+
+
+async def test_space_pauses_and_resumes_and_z_takes_the_last_one_back() -> None:
+    async with viewer() as view:
+        await view.press("space")
+        await view.until(lambda: "PAUSED" in view.text("title"))
+        assert "space resume" in view.text("footer")
+        await view.until(lambda: "me@here pause done   llmtop pause motions" in view.text("status"))
+        await view.press("space")
+        await view.until(lambda: "RUNNING" in view.text("title"))
+        await view.press("z")
+        await view.until(lambda: "PAUSED" in view.text("title"))
+
+        assert [verb for verb, _ in view.sent] == ["pause", "resume", "pause"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("+", "33"), ("-", "31"), ("*", "64"), ("_", "16")])
+async def test_a_concurrency_key_is_shown_as_a_wish_at_once_and_as_a_fact_when_confirmed(
+    key: str, value: str
+) -> None:
+    async with viewer() as view:
+        await view.press(key)
+        assert f"31/32 » {value}" in view.text("throughput")
+        assert view.sent == []
+
+        await view.until(lambda: f"31/{value} " in view.text("throughput"))
+        assert view.sent == [("set", {"concurrency": value})]
+        await view.press("z")
+        await view.until(lambda: "31/32 " in view.text("throughput"))
+        assert view.sent[1] == ("set", {"concurrency": "32"})
+
+
+async def test_holding_a_key_sends_one_command_and_one_undo_takes_it_back() -> None:
+    async with viewer() as view:
+        for _ in range(8):
+            view.app.screen.action_do("conc_up")
+        await view.until(lambda: "31/40 " in view.text("throughput"))
+        await view.press("z")
+        await view.until(lambda: "31/32 " in view.text("throughput"))
+
+        assert view.sent == [("set", {"concurrency": "40"}), ("set", {"concurrency": "32"})]
+
+
+async def test_a_wish_that_is_not_confirmed_stays_a_wish_and_says_that_the_engine_is_busy() -> None:
+    async with viewer(FakeDoor(confirms=False)) as view:
+        await view.press("+")
+        await view.until(lambda: view.sent != [])
+        view.clock.now += 3.0
+        view.app.session.tick()
+        await view.pilot.pause()
+
+        assert "31/32 » 33" in view.text("throughput")
+        assert "engine busy" in view.text("status")
+
+
+async def test_a_refusal_is_said_and_the_wish_is_gone() -> None:
+    door = FakeDoor()
+    door.refusal = "concurrency: the memory guard holds it at 8"
+    async with viewer(door) as view:
+        await view.press("+")
+        await view.until(lambda: "refused: concurrency: the memory guard" in view.text("status"))
+
+        assert "»" not in view.text("throughput")
+
+
+async def test_the_rate_goes_down_at_once_and_above_the_declared_one_only_after_y() -> None:
+    async with viewer() as view:
+        await view.press("(")
+        await view.until(lambda: view.sent == [("set", {"requests_per_second": "1.82"})])
+        await view.press(")")
+        await view.until(lambda: len(view.sent) == 2)
+        await view.press(")")
+        await view.until(lambda: "Rate above the declared limit" in view.text("dialog"))
+        await view.answer("enter")
+
+        assert len(view.sent) == 2
+        assert "nothing changed" in view.text("status")
+
+
+@pytest.mark.parametrize("key", ["enter", "escape", "n"])
+async def test_a_dialog_is_answered_with_no_by_enter_esc_and_n(key: str) -> None:
+    async with viewer() as view:
+        await view.press("H")
+        assert "31 calls in flight" in view.text("dialog")
+        await view.answer(key)
+
+        assert view.sent == []
+        assert view.app.screen.dialog.question is None
+
+
+async def test_keys_within_300_ms_of_a_dialog_are_typed_ahead_and_answer_nothing() -> None:
+    async with viewer() as view:
+        await view.press("H", "y", "y")
+        assert view.app.screen.dialog.question is not None
+        assert view.sent == []
+        view.clock.now += 0.31
+        await view.press("x")
+        assert view.app.screen.dialog.question is not None
+        await view.press("y")
+
+        await view.until(lambda: view.sent == [("hold", {})])
+
+
+async def test_b_asks_for_a_cap_and_then_for_a_yes_with_the_numbers() -> None:
+    async with viewer() as view:
+        await view.press("b")
+        await view.answer("x", "enter")
+        assert "not an amount" in view.text("dialog")
+        await view.answer("backspace", "8", "enter")
+        assert "$5.00 -> $8.00; spent $0.4219, at end $0.9900" in view.text("dialog")
+        await view.answer("y")
+
+        await view.until(lambda: view.sent == [("set", {"max_cost": "8"})])
+
+
+async def test_a_lower_cap_needs_no_yes() -> None:
+    async with viewer() as view:
+        await view.press("b")
+        await view.answer("3", "enter")
+
+        await view.until(lambda: view.sent == [("set", {"max_cost": "3"})])
+
+
+async def test_t_switches_the_tuner() -> None:
+    async with viewer() as view:
+        await view.press("t")
+        await view.until(lambda: "tune off" in view.text("tune"))
+
+        assert view.sent == [("set", {"tuner": "off"})]
+
+
+@pytest.mark.parametrize(("choice", "verb"), [("d", "stop"), ("s", "stop_now")])
+async def test_the_stop_menu_asks_once_more_and_only_y_stops(choice: str, verb: str) -> None:
+    async with viewer() as view:
+        await view.press("X")
+        await view.answer(choice, "enter")
+        assert view.sent == []
+        await view.press("X")
+        await view.answer(choice, "y")
+
+        await view.until(lambda: view.sent == [(verb, {})])
+
+
+async def test_cancelling_with_a_provider_batch_open_wants_the_name_typed() -> None:
+    async with viewer() as view:
+        await view.press("X")
+        await view.answer("c", *"wrong", "enter")
+        assert "that is not its name" in view.text("dialog")
+        await view.answer("ctrl+u", *"motions", "enter")
+
+        await view.until(lambda: view.sent == [("cancel", {})])
+
+
+async def test_the_command_line_sets_and_completes_and_says_what_is_wrong() -> None:
+    async with viewer() as view:
+        await view.press("colon", *"set conc", "tab", "6", "4", "enter")
+        await view.until(lambda: view.sent == [("set", {"concurrency": "64"})])
+        await view.press("colon", *"fly", "enter")
+        assert "no such command: fly" in view.text("status")
+        await view.press("colon", "up", "up", "escape")
+
+        assert len(view.sent) == 1
+
+
+async def test_the_filter_narrows_while_it_is_typed_and_esc_clears_it() -> None:
+    async with viewer() as view:
+        await view.press("/", *"429")
+        assert "p00826" in view.text("table")
+        assert "p00827" not in view.text("table")
+        await view.press("enter")
+        assert "/429" in view.text("tabs")
+        await view.press("escape")
+
+        assert "p00827" in view.text("table")
+
+
+async def test_only_problems_and_the_sort_change_the_table_and_say_so() -> None:
+    async with viewer() as view:
+        await view.press("e")
+        rows = view.text("table")
+        assert "p00823" in rows
+        assert "p00827" not in rows
+        await view.press("e", *["s"] * (SORTS.index("COST")))
+        assert "sort COST" in view.text("tabs")
+        assert view.text("table").splitlines()[1].strip("▸ ").startswith("b-71c1")
+        await view.press("I")
+        assert "COST inverted" in view.text("tabs")
+        await view.press("I", "<")
+
+        assert "sort TOKENS" in view.text("tabs")
+
+
+async def test_the_cursor_moves_by_arrows_and_vi_keys_and_may_follow_its_row() -> None:
+    async with viewer() as view:
+        table = view.app.screen.table
+        await view.press("j", "down", "k", "j")
+        assert table.cursor == 2
+        await view.press("G")
+        assert table.current.key == "b-71c1"
+        await view.press("g", "j", "f")
+        key = table.current.key
+        view.door.push(rows=(view.door.now.rows[-1], *view.door.now.rows[:-1]))
+        await view.pilot.pause(0.05)
+        view.app.redraw()
+
+        assert table.current.key == key
+        assert "follows" in view.text("tabs")
+
+
+async def test_y_copies_the_row_without_what_a_terminal_would_obey() -> None:
+    async with viewer() as view:
+        await view.press("j", "y")
+
+        assert view.app.clipboard.startswith("p00826\trt\tretry wait 2.0s")
+        assert "clipboard (OSC 52)" in view.text("status")
+
+
+async def test_digits_and_brackets_change_the_screen_and_keep_the_run() -> None:
+    async with viewer() as view:
+        await view.press("4")
+        assert "EVIDENCE FOR THE NEXT STEP" in view.text("body")
+        await view.press("5")
+        assert "WARNINGS" in view.text("body")
+        await view.press("]")
+        assert "p00826 429 retry-after 2" in view.text("body")
+        await view.press("+")
+        await view.until(lambda: view.sent == [("set", {"concurrency": "33"})])
+        await view.press("]")
+        assert "p00827" in view.text("table")
+        await view.press("[", "escape")
+
+        assert "[1 Overview]" in view.text("tabs")
+
+
+async def test_help_opens_scrolls_and_closes() -> None:
+    async with viewer() as view:
+        await view.press("question_mark")
+        assert isinstance(view.app.screen, HelpScreen)
+        await view.press("G")
+        assert "llmtop attach" in view.text("help-body")
+        await view.press("escape")
+
+        assert "p00827" in view.text("table")
+
+
+async def test_frozen_means_that_nothing_is_drawn_and_the_title_says_so() -> None:
+    async with viewer() as view:
+        await view.press("Z")
+        assert "FROZEN" in view.text("title")
+        view.door.push(state="paused")
+        await view.pilot.pause(0.05)
+        view.app.redraw()
+        assert "RUNNING" in view.text("title")
+        await view.press("Z")
+        view.app.redraw()
+
+        assert "PAUSED" in view.text("title")
+
+
+async def test_the_panels_can_be_hidden_and_the_display_changed() -> None:
+    async with viewer() as view:
+        await view.press("#")
+        await view.pilot.pause()
+        assert not view.app.screen.query_one("#boxes").display
+        await view.press("escape", "f2")
+        await view.answer("g")
+        assert view.app.looks.is_ascii
+        assert view.text().isascii()
+        await view.press("f2")
+        await view.answer("s")
+
+        assert view.app.is_slow
+
+
+async def test_read_only_answers_read_only_and_changes_nothing() -> None:
+    async with viewer(is_read_only=True) as view:
+        for key in ("space", "+", "H", "b", "t", "X"):
+            await view.press(key)
+            assert "read-only" in view.text("status")
+        await view.press("colon", *"set concurrency=9", "enter")
+
+        assert view.sent == []
+        assert "pause" not in view.text("footer")
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_owner", "reason"),
+    [(["d"], True, "detached"), (["q"], False, "left"), (["ctrl+c"], False, "left")],
+)
+async def test_leaving_says_why_and_sends_nothing(keys: list[str], is_owner: bool, reason: str) -> None:
+    async with viewer(is_run_owner=is_owner) as view:
+        await view.press(*keys)
+
+        assert view.app.reason == reason
+        assert view.sent == []
+
+
+async def test_q_on_a_run_of_ones_own_asks_and_enter_leaves_it_running() -> None:
+    async with viewer(is_run_owner=True) as view:
+        await view.press("q")
+        assert "leave it running" in view.text("dialog")
+        await view.answer("escape")
+        assert view.app.screen.dialog.question is None
+        await view.press("q")
+        await view.answer("enter")
+
+        assert view.app.reason == "left"
+        assert view.sent == []
+
+
+async def test_ctrl_c_in_run_stops_gently_then_at_once() -> None:
+    door = FakeDoor(confirms=False)
+    async with viewer(door, is_run_owner=True) as view:
+        await view.press("ctrl+c")
+        await view.until(lambda: view.sent == [("stop", {})])
+        assert "RUNNING » stop" in view.text("title")
+        await view.press("ctrl+c")
+
+        await view.until(lambda: view.sent == [("stop", {}), ("stop_now", {})])
+
+
+async def test_the_viewer_ends_by_itself_when_the_stop_it_asked_for_is_done() -> None:
+    async with viewer(is_run_owner=True) as view:
+        await view.press("ctrl+c")
+
+        await view.until(lambda: view.app.reason == "stopped")
+
+
+async def test_a_change_by_another_viewer_is_said() -> None:
+    async with viewer() as view:
+        view.door.push(last_command="ana@box2 set concurrency 32 -> 8")
+        await view.until(lambda: "ana@box2 set concurrency 32 -> 8" in view.text("status"))
+
+
+async def test_a_key_is_drawn_without_waiting_for_the_engine() -> None:
+    door = FakeDoor(confirms=False)
+    async with viewer(door) as view:
+        started = time.monotonic()
+        await view.press("+")
+
+        assert "» 33" in view.text("throughput")
+        assert time.monotonic() - started < 0.25
