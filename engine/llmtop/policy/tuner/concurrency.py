@@ -7,6 +7,7 @@ banks no untested limit. A refusal tells the ceiling: the requests that still ru
 from __future__ import annotations
 
 from llmtop.config.schema import Range, TunerConfig
+from llmtop.policy.tuner.delay import Sample
 from llmtop.policy.tuner.hold_tests import HoldTests, Move
 from llmtop.policy.tuner.probing import Prober
 from llmtop.policy.tuner.traffic import Traffic
@@ -60,21 +61,19 @@ class Concurrency:
         if self.limit >= self._bounds.high:
             self._settle(now, Ended.MAX, is_first=True)
 
-    def succeeded(self, now: float, flight: Flight, latency_s: float, work: float) -> None:
+    def succeeded(self, now: float, flight: Flight, sample: Sample) -> None:
         """One success: is the growth worth its latency, and do the tests tell something?"""
-        if not self._tests.is_testing:
-            is_holding = self.phase is Phase.HOLD
-            stop = self._validation.add(flight.level, latency_s, work, self.limit, is_holding=is_holding)
+        is_holding = self.phase is Phase.HOLD
+        is_delay = self.ended is Ended.DELAY
+        if not self._tests.is_testing and not (is_holding and is_delay):
+            stop = self._validation.add(sample, self.limit, is_holding=is_holding)
             if stop is not None:
                 why = f"throughput elasticity {stop.elasticity:.2f}: more bring nothing"
                 self._move(now, max(self._bounds.low, int(stop.level)), why)
                 self._settle(now, Ended.DELAY, is_first=True)
                 return
-        if self.phase is Phase.HOLD:
-            is_delay = self.ended is Ended.DELAY
-            move = self._tests.add(
-                now, flight.sent_at, flight.level, latency_s, work, self.limit, is_delay=is_delay
-            )
+        if is_holding:
+            move = self._tests.add(now, flight.sent_at, sample, self.limit, is_delay=is_delay)
             if move is not None:
                 self._follow(now, move)
 
@@ -187,14 +186,16 @@ class Concurrency:
 
     def _follow(self, now: float, move: Move) -> None:
         limit = max(self._bounds.low, min(self._bounds.high, move.limit))
+        if limit == self.limit:
+            self._journal.note(now, "test", limit, limit, move.why)
         self._move(now, limit, move.why, what=move.what)
         if move.what == "test":
             return
+        self._validation.restart(float(limit))
         if move.step:
             self.phase = Phase.PROBE
             self._prober.begin(now, limit, move.step)
         else:
-            self._validation.restart(float(limit))
             self.ended = Ended.DELAY
 
     def _cut(self, now: float, running: int) -> None:

@@ -8,35 +8,60 @@ elasticity: by how much throughput follows concurrency (1: one to one, 0: not at
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 _FIXED_WORK = 0.2
 _MEAN_WEIGHT = 0.02
 
 
+class Sample(NamedTuple):
+    """One success: level at departure, latency, output tokens with a fixed part, and items."""
+
+    level: int
+    latency_s: float
+    work: float
+    items: int
+
+
+class _Basis:
+    """Latency per unit of something: output tokens explain it best, or items where a queue does."""
+
+    __slots__ = ("_mixed", "_squares", "amount")
+
+    def __init__(self) -> None:
+        self.amount = self._squares = self._mixed = 0.0
+
+    def add(self, latency_s: float, amount: float) -> None:
+        self.amount += amount
+        self._squares += amount * amount
+        self._mixed += latency_s * amount
+
+    def error(self, latency_s: float, latency2: float) -> float:
+        """Relative standard error of the latency per unit, from the sums of latency and its square."""
+        d = latency_s / max(self.amount, 1e-12)
+        squares = latency2 - 2.0 * d * self._mixed + d * d * self._squares
+        return math.sqrt(max(0.0, squares)) / max(latency_s, 1e-12)
+
+
 class Window:
     """Sums over a set of successes."""
 
-    __slots__ = ("_latency", "_latency2", "_level_latency", "_mixed", "_work", "_work2", "count")
+    __slots__ = ("_items", "_latency", "_latency2", "_level_latency", "_work", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self._latency = self._work = self._level_latency = 0.0
-        self._latency2 = self._work2 = self._mixed = 0.0
+        self._latency = self._latency2 = self._level_latency = 0.0
+        self._work, self._items = _Basis(), _Basis()
 
-    def add(self, level: int, latency_s: float, work: float) -> None:
+    def add(self, sample: Sample) -> None:
         """Add one success."""
+        latency_s = sample.latency_s
         self.count += 1
         self._latency += latency_s
-        self._work += work
-        self._level_latency += level * latency_s
         self._latency2 += latency_s * latency_s
-        self._work2 += work * work
-        self._mixed += latency_s * work
-
-    @property
-    def seconds_per_work(self) -> float:
-        """D: seconds per unit of work (an output token)."""
-        return self._latency / max(self._work, 1e-12)
+        self._level_latency += sample.level * latency_s
+        self._work.add(latency_s, sample.work)
+        self._items.add(latency_s, float(sample.items))
 
     @property
     def level(self) -> float:
@@ -44,16 +69,32 @@ class Window:
         return self._level_latency / max(self._latency, 1e-12)
 
     @property
-    def throughput(self) -> float:
-        """Work a second, by Little's law."""
-        return self.level / max(self.seconds_per_work, 1e-12)
+    def seconds_per_work(self) -> float:
+        """D: seconds per unit of work."""
+        return self.slowness(is_by_items=False)
 
-    @property
-    def error(self) -> float:
-        """Relative standard error of `seconds_per_work`."""
-        d = self.seconds_per_work
-        squares = self._latency2 - 2.0 * d * self._mixed + d * d * self._work2
-        return math.sqrt(max(0.0, squares)) / max(self._latency, 1e-12)
+    def slowness(self, *, is_by_items: bool) -> float:
+        """Seconds per unit of work, or per item."""
+        basis = self._items if is_by_items else self._work
+        return self._latency / max(basis.amount, 1e-12)
+
+    def error(self, *, is_by_items: bool) -> float:
+        """Relative standard error of `slowness`."""
+        basis = self._items if is_by_items else self._work
+        return basis.error(self._latency, self._latency2)
+
+
+class Slowdown:
+    """How much slower two is than one, by the measure that is less noisy, and its standard error."""
+
+    __slots__ = ("error", "ratio")
+
+    def __init__(self, one: Window, two: Window) -> None:
+        errors = [math.hypot(one.error(is_by_items=way), two.error(is_by_items=way)) for way in (False, True)]
+        is_by_items = errors[1] < errors[0]
+        self.error = min(errors)
+        slower = two.slowness(is_by_items=is_by_items)
+        self.ratio = slower / max(one.slowness(is_by_items=is_by_items), 1e-12)
 
 
 class Elasticity:
@@ -65,9 +106,9 @@ class Elasticity:
         ratio = math.log(max(two.level, 1e-9) / max(one.level, 1e-9))
         if abs(ratio) < 0.02:
             ratio = 0.02 if ratio >= 0.0 else -0.02
-        gain = math.log(max(two.throughput, 1e-12) / max(one.throughput, 1e-12))
-        self.value = gain / ratio
-        self.error = math.hypot(one.error, two.error) / abs(ratio)
+        slower = Slowdown(one, two)
+        self.value = 1.0 - math.log(max(slower.ratio, 1e-12)) / ratio
+        self.error = slower.error / abs(ratio)
 
 
 class Work:

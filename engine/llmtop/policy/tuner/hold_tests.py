@@ -11,7 +11,7 @@ from collections import deque
 from typing import Literal, NamedTuple
 
 from llmtop.config.schema import TunerConfig
-from llmtop.policy.tuner.delay import Elasticity, Window
+from llmtop.policy.tuner.delay import Elasticity, Sample, Slowdown, Window
 
 _FIRST_GAP_S, _MAX_GAP_S, _GAP_GROWTH = 45.0, 240.0, 1.4
 _SOON_S = 8.0
@@ -53,6 +53,8 @@ class HoldTests:
         self._next_at = 0.0
         self._next: Direction = "down"
         self._test: _Test | None = None
+        self._since = -1e9
+        """Only what left after the last change of level is compared."""
         self._before, self._current = Window(), Window()
         self._first: Window | None = None
         self._block = Window()
@@ -68,8 +70,7 @@ class HoldTests:
     def enter(self, now: float, *, is_down_next: bool) -> None:
         """The phase became hold, or the level changed inside it."""
         self._test = None
-        self._before, self._current, self._block = Window(), Window(), Window()
-        self._first = None
+        self._forget(now)
         self._gap_s = _FIRST_GAP_S
         self._next_at = now + (_SOON_S if is_down_next else self._gap_s)
         self._next = "down"
@@ -79,6 +80,7 @@ class HoldTests:
         test, self._test = self._test, None
         if test is None:
             return None
+        self._forget(now)
         self._postpone(now)
         return test.old
 
@@ -102,28 +104,20 @@ class HoldTests:
         self._test = _Test(now, direction, limit, new, before)
         return Move(new, "test", f"test {direction}: does throughput follow?")
 
-    def add(
-        self,
-        now: float,
-        sent_at: float,
-        level: int,
-        latency_s: float,
-        work: float,
-        limit: int,
-        *,
-        is_delay: bool,
-    ) -> Move | None:
+    def add(self, now: float, sent_at: float, sample: Sample, limit: int, *, is_delay: bool) -> Move | None:
         """Take in one success; return what follows from it."""
-        self._slow_share += 0.02 * ((1.0 if latency_s > self._slow_s else 0.0) - self._slow_share)
+        self._slow_share += 0.02 * ((1.0 if sample.latency_s > self._slow_s else 0.0) - self._slow_share)
         test = self._test
         if test is not None:
             if sent_at > test.since:
-                test.window.add(level, latency_s, work)
+                test.window.add(sample)
             return self._judge(now, test) if test.window.count >= self._need(test.old) else None
-        self._current.add(level, latency_s, work)
+        if sent_at <= self._since:
+            return None
+        self._current.add(sample)
         if self._current.count >= self._need(limit):
             self._before, self._current = self._current, Window()
-        self._block.add(level, latency_s, work)
+        self._block.add(sample)
         if self._block.count < max(12.0, 0.4 * limit):
             return None
         block, self._block = self._block, Window()
@@ -135,8 +129,7 @@ class HoldTests:
         if abs(e.value - e_min) < 1.2 * e.error and test.window.count < 4 * self._need(test.old):
             return None
         self._test = None
-        self._first, self._block = None, Window()
-        self._before, self._current = Window(), Window()
+        self._forget(now)
         said = f"throughput elasticity {e.value:.2f}"
         if test.direction == "down":
             if e.value < e_min - 0.5 * e.error:
@@ -169,11 +162,10 @@ class HoldTests:
         if self._first is None:
             self._first = block
             return None
-        ratio = d / self._first.seconds_per_work
-        error = (block.error**2 + self._first.error**2) ** 0.5
-        if ratio > max(1.35, 1.0 + 3.0 * error):
+        slower = Slowdown(self._first, block)
+        if slower.ratio > max(1.35, 1.0 + 3.0 * slower.error):
             self._next, self._next_at = "down", now
-        elif is_delay and ratio < min(0.87, 1.0 - 2.5 * error):
+        elif is_delay and slower.ratio < min(0.87, 1.0 - 2.5 * slower.error):
             self._next, self._next_at = "up", now
         return None
 
@@ -191,6 +183,11 @@ class HoldTests:
         if not self._best:
             return 1.0
         return (self._best[-1][1] if d is None else d) / max(1e-12, self._best[0][1])
+
+    def _forget(self, now: float) -> None:
+        self._since = now
+        self._before, self._current, self._block = Window(), Window(), Window()
+        self._first = None
 
     def _postpone(self, now: float) -> None:
         self._gap_s = min(_MAX_GAP_S, _GAP_GROWTH * self._gap_s)

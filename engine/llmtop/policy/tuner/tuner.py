@@ -14,7 +14,7 @@ from llmtop.config.schema import Range, TunerConfig
 from llmtop.model import Outcome
 from llmtop.policy.tuner.breaker import Breaker
 from llmtop.policy.tuner.concurrency import Concurrency
-from llmtop.policy.tuner.delay import Work
+from llmtop.policy.tuner.delay import Sample, Work
 from llmtop.policy.tuner.evidence import Evidence
 from llmtop.policy.tuner.packs import Binding, Packs
 from llmtop.policy.tuner.rate import RateLearner
@@ -134,7 +134,8 @@ class Tuner:
         if not self.breaker.is_open:
             self.slots.accepted(now, self.traffic.newly_accepted(now, flight))
             work = self._work.of(report.output_tokens, report.items)
-            self.slots.succeeded(now, flight, report.latency_s, work)
+            sample = Sample(flight.level, report.latency_s, work, max(1, report.items))
+            self.slots.succeeded(now, flight, sample)
         binding = Binding(self.slots.limit, self.requests.binding, self.tokens.binding)
         cost = float(report.cost_pusd or 0)
         moved = self.packs.answered(report.items, report.items_ok, report.latency_s, cost, tokens, binding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llmtop.policy.tuner.delay import Elasticity, Window
+from llmtop.policy.tuner.delay import Elasticity, Sample, Window
 
 _RISE = 1.3
 _START_CAP = 3.0
@@ -44,12 +44,10 @@ class Validation:
         self._good = None
         self._window = Window()
 
-    def add(
-        self, level: int, latency_s: float, work: float, limit: int, *, is_holding: bool
-    ) -> TooMuch | None:
+    def add(self, sample: Sample, limit: int, *, is_holding: bool) -> TooMuch | None:
         """Add one success; return what ends the growth, where it bought nothing."""
         window = self._window
-        window.add(level, latency_s, work)
+        window.add(sample)
         need = max(10.0, limit / 2.0)
         if window.count < need:
             return None
