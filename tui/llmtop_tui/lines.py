@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from llmtop.control.protocol import RunDoor
@@ -34,12 +35,16 @@ class Display(Protocol):
         """Take the state at the end."""
 
 
-async def follow(door: RunDoor, display: Display, *, interval_s: float = 0.5) -> Snapshot:
-    """Hand a run's snapshots to a display until its engine ends; return the last one."""
+async def follow(
+    door: RunDoor, display: Display, goes_on: Callable[[Snapshot], bool], *, interval_s: float = 0.5
+) -> Snapshot:
+    """Hand a run's snapshots to a display while `goes_on` and its engine lives; return the last one."""
     last: Snapshot | None = None
     async for snapshot in door.snapshots(interval_s):
         last = snapshot
         display.show(snapshot)
+        if not goes_on(snapshot):
+            break
     return last if last is not None else await door.snapshot()
 
 

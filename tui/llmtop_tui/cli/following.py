@@ -62,6 +62,10 @@ class Outlet:
         """Say something on stderr."""
         self._messages.write(clean(text, limit=4096))
 
+    def is_read(self) -> bool:
+        """Return whether somebody may still read the lines."""
+        return not self._out.is_gone
+
     def hang_up(self) -> None:
         """The terminal is gone: nothing is written any more."""
         self._out.mute()
@@ -153,7 +157,7 @@ async def _run(
                 outlet.message(notice)
             displays = [outlet.display(kind, home.run_folder(door.run_id)) for door in engine.doors]
             followers = [
-                asyncio.create_task(follow(door, display), name=f"follow {door.run_id}")
+                asyncio.create_task(follow(door, display, lambda _: True), name=f"follow {door.run_id}")
                 for door, display in zip(engine.doors, displays, strict=True)
             ]
             ended = await engine.wait()
@@ -178,7 +182,12 @@ async def follow_elsewhere(door: RunDoor, folder: Path, kind: Lines, *, is_live:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, me.cancel)
     try:
-        display.finish(await follow(door, display) if is_live else await door.snapshot())
+        last = (
+            await follow(door, display, lambda now: outlet.is_read() and now.exit_code is None)
+            if is_live
+            else await door.snapshot()
+        )
+        display.finish(last)
     except asyncio.CancelledError:
         outlet.message(f"left; `llmtop attach {door.run_id}` comes back")
     finally:

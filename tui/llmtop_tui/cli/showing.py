@@ -145,7 +145,7 @@ def settings_object(settings: Sequence[ShownSetting]) -> dict[str, dict[str, str
 
 def _settings(settings: Sequence[ShownSetting]) -> list[str]:
     rows = [
-        (clean(each.key), clean(each.value, limit=300), clean(each.origin))
+        (clean(each.key), clean(each.value, limit=100), clean(each.origin))
         for each in settings
         if each.value != "not set"
     ]
