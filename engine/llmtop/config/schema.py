@@ -89,8 +89,8 @@ class ExecutionConfig:
     concurrency: Range = field(default=Range(1, 8, 512))
     items_per_request: Range = field(default=Range(1, 1, 1))
     order: Literal["input"] = "input"
-    stop_grace: float = 10.0
-    """Seconds that a polite stop waits for calls in flight."""
+    stop_grace: float = 8.0
+    """Seconds that a polite stop waits for calls in flight; within ten it has to be over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

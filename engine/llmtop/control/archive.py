@@ -116,7 +116,7 @@ class ArchivedRun:
         if command.is_dry_run:
             return f"put {' and '.join(statuses)} items back in the queue", (), None
         pending = ledger.counts().pending
-        count = await asyncio.wrap_future(ledger.requeue_soon(statuses, ids))
+        count = (await asyncio.wrap_future(ledger.requeue_soon(statuses, ids))).total
         if not count:
             return "no item to put back", (), None
         change = Change("pending", str(pending), str(pending + count))

@@ -11,7 +11,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -25,11 +24,12 @@ from llmtop.config.kinds import effective_base_url
 from llmtop.config.schema import RunConfig
 from llmtop.engine.host import Host
 from llmtop.engine.lanes import Lanes
+from llmtop.engine.opening import Opening
 from llmtop.engine.simulators import Simulators
 from llmtop.errors import ConfigError
 from llmtop.policy.estimates import TokenEstimates
 from llmtop.run.exchange import ChatExchange
-from llmtop.run.opened import Checked, Opened, Opener, StartOptions, check
+from llmtop.run.opened import Checked, Opened, StartOptions, check
 from llmtop.run.parts import Parts, assemble
 from llmtop.run.picture import line_of, picture
 from llmtop.run.run import Run
@@ -61,7 +61,7 @@ class Engine:
         self.host = Host()
         self.is_closed = False
         self._environ = os.environ if environ is None else environ
-        self._opener = Opener(home, stdin=stdin, on_progress=on_progress)
+        self._opening = Opening(home, stdin=stdin, on_progress=on_progress)
         self._lanes = Lanes()
         self._simulators = Simulators()
         self._estimates = TokenEstimates()
@@ -101,18 +101,16 @@ class Engine:
         """
         checked = [await self._check(config) for config in configs]
         opened: list[Opened] = []
-        with ThreadPoolExecutor(1, thread_name_prefix="open") as thread:
-            loop = asyncio.get_running_loop()
-            try:
-                for one in checked:
-                    run = await loop.run_in_executor(thread, self._opener.open, one, options)
-                    opened.append(run)
-            except BaseException:
-                for done in opened:
-                    done.ledger.close()
-                raise
-        for one_opened in opened:
-            await self._add(one_opened)
+        try:
+            for one in checked:
+                opened.append(await self._opening.open(one, options))
+            for one_opened in opened:
+                await self._add(one_opened)
+        except BaseException:
+            for done in opened:
+                self.runs.pop(done.record.id, None)
+                done.ledger.close()
+            raise
         return tuple(f"{o.config.name}: {notice}" for o in opened for notice in o.notices)
 
     def start(self) -> None:

@@ -110,6 +110,9 @@ class Run:
 
     async def _once(self) -> None:
         standing = self.standing
+        if standing.is_stopping and standing.phase == "starting":  # a signal was quicker
+            self._conclude()
+            return
         standing.phase, standing.halt, standing.is_stopping = "running", None, False
         self._settled.clear()
         self._started = self.clock()
@@ -118,7 +121,7 @@ class Run:
         self._say("llmtop", "started" if not self.counts.finished else "goes on")
         self.save()
         try:
-            await self.parts.submitter.run()
+            await self._submit()
         except asyncio.CancelledError:
             if standing.fault is None:
                 raise
@@ -127,6 +130,15 @@ class Run:
             raise
         finally:
             self._conclude()
+
+    async def _submit(self) -> None:
+        """Ask until nothing is left: items may be put back while the last results are committed."""
+        standing = self.standing
+        while True:
+            await self.parts.submitter.run()
+            is_over = standing.is_stopping or standing.is_cancelled or standing.halt or standing.fault
+            if is_over or not self.ledger.pending(-1, 1):
+                return
 
     def _conclude(self) -> None:
         standing = self.standing
@@ -160,6 +172,8 @@ class Run:
             return
         self.signal_code = signal_code
         self.standing.is_stopping = True
+        if self.standing.phase == "starting":
+            return
         self.parts.submitter.stop()
         asyncio.get_running_loop().call_later(self.config.execution.stop_grace, self.parts.submitter.abort)
         self.touch()
@@ -208,9 +222,21 @@ class Run:
         else:
             self.counts = replace(counts, rejected=counts.rejected + 1)
 
-    def recount(self, counts: RunCounts) -> None:
-        """Items were put back."""
-        self.counts = counts
+    def put_back(self, taken: RunCounts) -> None:
+        """Results were taken out: their items are to be asked again.
+
+        Taken off the live counters, not counted anew: results that were committed meanwhile are on
+        their way to `finished`.
+        """
+        counts = self.counts
+        self.counts = replace(
+            counts,
+            done=counts.done - taken.done,
+            rejected=counts.rejected - taken.rejected,
+            failed=counts.failed - taken.failed,
+        )
+        self.parts.submitter.poke()
+        self.restart()
 
     def failed(self, error: LlmtopError) -> None:
         """The ledger can write no more: stop sending (promise M10)."""

@@ -93,12 +93,12 @@ async def _retry(run: Run, command: Command) -> Acknowledgement:
     wanted = statuses or ["done", "failed", "rejected"]
     if command.is_dry_run:
         return _yes(f"retry {', '.join(ids or statuses)}")
-    number = await asyncio.wrap_future(run.ledger.requeue_soon(wanted, ids))
-    run.recount(run.ledger.counts())
-    if number:
-        run.parts.submitter.poke()
-        run.restart()
-    return _yes(f"retry: {number:,} items back in the queue", Change("pending", "", str(run.counts.pending)))
+    taken = await asyncio.wrap_future(run.ledger.requeue_soon(wanted, ids))
+    if taken.total:
+        run.put_back(taken)
+    return _yes(
+        f"retry: {taken.total:,} items back in the queue", Change("pending", "", str(run.counts.pending))
+    )
 
 
 async def _set(run: Run, command: Command) -> Acknowledgement:

@@ -170,7 +170,7 @@ async def test_a_requeued_item_is_pending_again_and_leaves_the_output(folder: Pa
         ],
     )
 
-    count = await asyncio.wrap_future(ledger.requeue_soon(["failed"]))
+    count = (await asyncio.wrap_future(ledger.requeue_soon(["failed"]))).total
     ledger.put(Finish(result(3)))
     await ledger.flush()
 

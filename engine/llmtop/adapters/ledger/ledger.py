@@ -153,18 +153,23 @@ class Ledger:
 
         With `ids` only those of them. Attempts and costs stay. Raises UsageError for an unknown id.
         """
-        return self.requeue_soon(statuses, ids).result()
+        return self.requeue_soon(statuses, ids).result().total
 
-    def requeue_soon(self, statuses: Sequence[ItemStatus], ids: Sequence[str] | None = None) -> Future[int]:
-        """As `requeue`, without waiting: `await asyncio.wrap_future(...)` in the event loop."""
+    def requeue_soon(
+        self, statuses: Sequence[ItemStatus], ids: Sequence[str] | None = None
+    ) -> Future[RunCounts]:
+        """As `requeue`, without waiting: `await asyncio.wrap_future(...)` in the event loop.
 
-        def work(connection: sqlite3.Connection) -> int:
+        Counts what was taken out by what it had come to; `total` is the sum.
+        """
+
+        def work(connection: sqlite3.Connection) -> RunCounts:
             with in_words(self.path):
                 return requeue(connection, self._output, statuses, ids)
 
         if self._writer is not None:
             return self._writer.call(work)
-        future: Future[int] = Future()
+        future: Future[RunCounts] = Future()
         try:
             future.set_result(work(self._connection))
         except LlmtopError as error:

@@ -9,15 +9,15 @@ from typing import Any
 from llmtop.adapters.ledger.lines import storable
 from llmtop.adapters.ledger.output import Output
 from llmtop.errors import UsageError
-from llmtop.model import ItemStatus
+from llmtop.model import ItemStatus, RunCounts
 
 _RETRIED: tuple[ItemStatus, ...] = ("failed", "rejected")
 
 
 def requeue(
     connection: sqlite3.Connection, output: Output, statuses: Sequence[ItemStatus], ids: Sequence[str] | None
-) -> int:
-    """Take results out in one transaction, then write the output files anew; return how many went.
+) -> RunCounts:
+    """Take results out in one transaction, then write the output files anew; return what went.
 
     A crash between the two leaves `output_state = 'rewrite'`, and the next owner writes the files.
     Attempts stay as history. Raises UsageError for an id that is not in the run.
@@ -25,8 +25,8 @@ def requeue(
     connection.execute("BEGIN IMMEDIATE")
     try:
         _choose(connection, statuses, ids)
-        (count,) = connection.execute("SELECT COUNT(*) FROM temp.chosen").fetchone()
-        if count:
+        taken = _count(connection)
+        if taken.total:
             connection.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM temp.chosen)")
             connection.execute("DELETE FROM results WHERE seq IN (SELECT seq FROM temp.chosen)")
             for file in output.files:
@@ -41,10 +41,25 @@ def requeue(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    if count:
+    if taken.total:
         output.rewrite(connection)
         connection.execute("UPDATE run SET output_state = 'open'")
-    return int(count)
+    return taken
+
+
+def _count(connection: sqlite3.Connection) -> RunCounts:
+    """Count what is chosen by what it had come to; `total` is the sum."""
+    found: dict[str, int] = dict(
+        connection.execute(
+            "SELECT status, COUNT(*) FROM temp.chosen JOIN results USING (seq) GROUP BY status"
+        ).fetchall()
+    )
+    return RunCounts(
+        total=sum(found.values()),
+        done=found.get("done", 0),
+        rejected=found.get("rejected", 0),
+        failed=found.get("failed", 0),
+    )
 
 
 def _choose(
