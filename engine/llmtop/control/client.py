@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
+import orjson
 
 from llmtop.control.codec import decode, decode_value, encode
+from llmtop.control.faults import from_words
 from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery
-from llmtop.errors import LlmtopError, StateError, UsageError
+from llmtop.errors import StateError, UsageError
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import RunLine, Snapshot
-
-T = TypeVar("T")
 
 _BASE = "http://engine/v1"
 _TIMEOUT_S = 10.0
 _MAX_MESSAGE = 8 * 1024 * 1024
+_POLITE = (1000, 1001)
+
+
+class NotFound(UsageError):
+    """The engine has no such run, item or answer."""
 
 
 class EngineClient:
@@ -40,7 +44,7 @@ class EngineClient:
 
     async def runs(self) -> tuple[RunLine, ...]:
         """List the runs that this engine holds."""
-        lines: tuple[RunLine, ...] = decode_value(tuple[RunLine, ...], await self._get("/runs"))
+        lines: tuple[RunLine, ...] = await self.ask("GET", "/runs", tuple[RunLine, ...])
         return lines
 
     async def run(self, run_id: str) -> RemoteRun:
@@ -55,23 +59,26 @@ class EngineClient:
             await self._session.close()
             self._session = None
 
-    async def _get(self, path: str) -> Any:
-        return await self._call("GET", path, None)
+    async def ask(self, method: str, path: str, kind: Any, body: object | None = None) -> Any:
+        """Return the answer as a value of `kind`.
 
-    async def _call(self, method: str, path: str, body: object | None) -> Any:
-        """Return the parsed answer; None for 404. Raises StateError when the engine does not answer."""
+        Raises NotFound for a 404, the fault that the engine reports, and StateError when it does not
+        answer, or in words that this version does not know.
+        """
         data = None if body is None else encode(body)
         try:
             timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
             async with self.session.request(method, _BASE + path, data=data, timeout=timeout) as answer:
-                if answer.status == 404:
-                    return None
-                parsed = await answer.json(content_type=None)
-                if answer.status >= 400:
-                    raise UsageError(path, str(parsed.get("error", answer.status)))
-                return parsed
+                status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _gone(self.socket, error) from error
+        try:
+            if status >= 400:
+                words = decode_value(dict, orjson.loads(text))
+                raise NotFound(path, str(words.get("error"))) if status == 404 else from_words(words)
+            return decode(kind, text)
+        except ValueError as error:
+            raise _foreign(self.socket, error) from error
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -90,7 +97,7 @@ class RemoteRun:
 
     async def snapshot(self) -> Snapshot:
         """Return the state now."""
-        snapshot: Snapshot = decode_value(Snapshot, await self._call("GET", "/snapshot"))
+        snapshot: Snapshot = await self._ask("GET", "snapshot", Snapshot)
         return snapshot
 
     async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
@@ -99,66 +106,63 @@ class RemoteRun:
         Raises StateError when the engine cannot be reached or breaks off.
         """
         url = f"{_BASE}/runs/{self.run_id}/stream?interval={interval_s:g}"
+        socket = self._engine.socket
         try:
             async with self._engine.session.ws_connect(url, max_msg_size=_MAX_MESSAGE, compress=0) as stream:
                 async for message in stream:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        yield decode(Snapshot, message.data)
-                if stream.close_code not in (1000, 1001):
-                    raise StateError(str(self._engine.socket), "the engine broke off the stream")
+                        yield _understood(socket, message.data)
+                if stream.close_code not in _POLITE:
+                    raise StateError(str(socket), "the engine broke off the stream")
         except (aiohttp.ClientError, OSError) as error:
-            raise _gone(self._engine.socket, error) from error
+            raise _gone(socket, error) from error
 
     async def command(self, command: Command) -> Acknowledgement:
         """Do what is asked, all or nothing."""
-        acknowledgement: Acknowledgement = decode_value(
-            Acknowledgement, await self._call("POST", "/commands", command)
-        )
-        return acknowledgement
+        done: Acknowledgement = await self._ask("POST", "commands", Acknowledgement, command)
+        return done
 
     async def items(self, query: ItemQuery) -> ItemPage:
         """Return one page of items."""
-        page: ItemPage = decode_value(ItemPage, await self._call("POST", "/items", query))
+        page: ItemPage = await self._ask("POST", "items", ItemPage, query)
         return page
 
     async def item(self, item_id: str) -> ItemDetail | None:
         """Return one item, or None where there is no such id."""
-        found = await self._engine._call("POST", f"/runs/{self.run_id}/item", {"id": item_id})
-        return None if found is None else decode_value(ItemDetail, found)
+        try:
+            found: ItemDetail = await self._ask("POST", "item", ItemDetail, {"id": item_id})
+        except NotFound:
+            return None
+        return found
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""
-        found = await self._call("GET", f"/decisions?limit={limit}")
-        decisions: tuple[Decision, ...] = decode_value(tuple[Decision, ...], found)
-        return decisions
+        found: tuple[Decision, ...] = await self._ask("GET", f"decisions?limit={limit}", tuple[Decision, ...])
+        return found
 
     async def close(self) -> None:
         """Let go of the run and of its engine's connections; the run goes on."""
         await self._engine.close()
 
-    async def _call(self, method: str, path: str, body: object | None = None) -> Any:
-        found = await self._engine._call(method, f"/runs/{self.run_id}{path}", body)
-        if found is None:
-            raise UsageError(self.run_id, "is not a run of this engine any more")
-        return found
+    async def _ask(self, method: str, what: str, kind: Any, body: object | None = None) -> Any:
+        return await self._engine.ask(method, f"/runs/{self.run_id}/{what}", kind, body)
 
 
-async def wait_for_engine(socket: Path, timeout_s: float) -> EngineClient:
-    """Return a client once the engine accepts commands. Raises StateError after `timeout_s`."""
-    client = EngineClient(socket)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while True:
-        try:
-            await client.runs()
-            return client
-        except StateError:
-            if loop.time() > deadline:
-                await client.close()
-                raise
-            await asyncio.sleep(0.02)
+def _understood(socket: Path, text: str) -> Snapshot:
+    try:
+        return decode(Snapshot, text)
+    except ValueError as error:
+        raise _foreign(socket, error) from error
 
 
-def _gone(socket: Path, error: BaseException) -> LlmtopError:
+def _gone(socket: Path, error: BaseException) -> StateError:
     reason = "does not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
     return StateError(str(socket), f"the engine {reason}", "`llmtop runs` shows which engines live")
+
+
+def _foreign(socket: Path, error: ValueError) -> StateError:
+    return StateError(
+        str(socket),
+        f"the engine answers in words of another version ({error})",
+        "use the version that runs it",
+    )
