@@ -221,7 +221,7 @@ def packed(binds: str) -> Callable[[random.Random], Setup]:
         world = World(parts, Steady(1.0, 0.01), rng, good=good)
         arms = [
             Truth(truth.concurrency, truth.request_rate, truth.token_rate, n)
-            for n in (6, 8, 10, 12, 14, 16, 20, 24, 28)
+            for n in (6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
         ]
         return Setup(world, draw, lambda now: truth, limits, Range(1, 8, 64), arms)
 
@@ -370,7 +370,9 @@ def scenarios(*, random_count: int = 40) -> list[Scenario]:
     found += [Scenario("packs", f"{binds} bind", packed(binds)) for binds in ("slots", "requests", "tokens")]
     found += [
         Scenario("5xx storms", "25 % for 60 s in 180 s", troubled(Trouble(errors=storm(0.25, 60.0, 180.0)))),
-        Scenario("529 storms", "15 % for 10 s in 120 s", troubled(Trouble(overload=storm(0.15, 10.0, 120.0)))),
+        Scenario(
+            "529 storms", "15 % for 10 s in 120 s", troubled(Trouble(overload=storm(0.15, 10.0, 120.0)))
+        ),
         Scenario(
             "outage",
             "60 s",

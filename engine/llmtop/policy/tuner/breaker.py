@@ -14,6 +14,8 @@ from llmtop.policy.tuner.words import Flight
 
 _SHARE = 0.6
 _FEWEST, _MOST = 10, 32
+_IN_A_ROW = 5
+"""An outage fails all; random errors reach the share by chance in a long run, but not in a row as well."""
 _GAPS_S = (1.0, 2.0, 4.0, 8.0)
 _CANARIES = 3
 
@@ -58,7 +60,8 @@ class Breaker:
             return False
         last = list(self._results)[-max(_FEWEST, min(_MOST, limit // 2)) :]
         failures = sum(failed for failed, _ in last)
-        if len(last) < _FEWEST or failures <= _SHARE * len(last):
+        is_run = all(failed for failed, _ in last[-_IN_A_ROW:])
+        if len(last) < _FEWEST or failures <= _SHARE * len(last) or not is_run:
             return False
         timeouts = sum(timeout for _, timeout in last)
         is_our_queue = timeouts > failures / 2 and now - self._succeeded_at <= 3.0 * latency_s

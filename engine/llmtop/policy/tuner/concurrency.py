@@ -82,7 +82,7 @@ class Concurrency:
         running = self._traffic.in_flight
         if self.belongs_to_last_cut(flight):
             self._move(
-                now, min(self.limit, max(running, self._floor)), f"same burst: {running} still running"
+                now, min(self.limit, max(running, self._floor)), "same burst"
             )
             self._prober.base = min(self._prober.base, self.limit)
             return

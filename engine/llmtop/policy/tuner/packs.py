@@ -14,6 +14,8 @@ from dataclasses import dataclass
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
 _MEMORY = 600.0
 _FEW, _SOME = 12.0, 60.0
+_SMALLER = 0.03
+"""Where nothing is gained by it, the smaller pack: a bad answer loses less."""
 _MOVE_EVERY, _MOVE_NEEDS = 6, 8.0
 
 
@@ -138,7 +140,7 @@ class Packs:
         if binding.token_rate:
             use = max(use, arm.tokens / arm.requests / binding.token_rate)
         good = max(arm.good_per_request, 1e-9)
-        value = math.log(good / max(use, 1e-12))
+        value = math.log(good / max(use, 1e-12)) - _SMALLER * math.log(arm.size)
         if arm.cost > 0.0:
             value -= self._cost_weight * math.log(arm.cost / arm.requests / good)
         return value
@@ -149,6 +151,6 @@ class Packs:
         error = 0.0
         for arm in (one, two):
             items = max(1.0, arm.requests)
-            good = min(0.999, max(0.001, arm.share_good))
+            good = min(0.9999, max(0.001, arm.share_good))
             error += (1.0 - good) / (good * items)
         return math.sqrt(error) + 0.02 / max(1.0, min(one.requests, two.requests))

@@ -20,6 +20,8 @@ _UNCONFIRMED_GAP_S, _MIN_GAP_S, _MAX_GAP_S = 4.0, 8.0, 120.0
 _EXCESS_SPREAD_S = 25.0
 _STEP_S = 8.0
 _BETWEEN_RISES_S, _LARGEST_RISE = 5.0, 0.33
+_FLOOR = 0.02
+"""Requests a second that are tried at the least: one a minute, so that nothing freezes."""
 _TELLING = 4.0
 """A bucket of tokens refuses before it is empty: what was accepted must be many times the refused request."""
 _LONGEST_BURST_S = 10.0
@@ -114,7 +116,7 @@ class RateLearner:
         why = self._estimate(now, accepted, wait_s)
         if self.episodes == 0:
             self._first = _Refusal(now, accepted)
-        refill = max(self._refill or 0.0, 1e-3 * self._unit)
+        refill = max(self._refill or 0.0, _FLOOR * self._unit)
         if self.cap is not None:
             refill = min(refill, self.cap)
         self._refill = refill
