@@ -68,12 +68,12 @@ def test_a_change_of_state_is_printed_at_once_with_its_reason() -> None:
     assert paper.roles[-1] == "warn"
 
 
-def test_a_warning_is_printed_once() -> None:
+def test_a_warning_is_printed_once_whatever_its_figures() -> None:
     paper = Paper()
     display = paper.display()
 
-    display.show(snapshot(warnings=("disk nearly full",)))
-    display.show(snapshot(warnings=("disk nearly full",)))
+    for free in ("1.5", "1.4", "1.4"):
+        display.show(snapshot(warnings=(f"disk nearly full: {free} GiB left",)))
 
     assert sum("disk nearly full" in line for line in paper.lines) == 1
 

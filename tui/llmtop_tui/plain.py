@@ -6,6 +6,7 @@ spinner. It reads snapshots only. Colour is the caller's: each line comes with i
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -21,6 +22,7 @@ Say = Callable[[str, Role, bool], None]
 """Takes a line, what it means, and whether it may be left out on a slow line."""
 
 INTERVAL_S = 5.0
+_FIGURES = re.compile(r"\d[\d.,]*")
 
 _STATE_WORDS: dict[RunState, str] = {
     "held": "held back",
@@ -153,8 +155,9 @@ class PlainDisplay:
     def show(self, snapshot: Snapshot) -> None:
         """Print what is due: a change of state at once, warnings once, progress every interval."""
         for warning in snapshot.warnings:
-            if warning not in self._warned:
-                self._warned.add(warning)
+            kind = _FIGURES.sub("#", warning)  # the same warning with another number is not news
+            if kind not in self._warned:
+                self._warned.add(kind)
                 self._say(f"{clock(snapshot.at)} warning: {clean(warning, limit=300)}", "warn", False)
         now = self._clock()
         if snapshot.state != self._state:
