@@ -25,6 +25,8 @@ DEEP = 100_000
         (b'{"a": %d}' % 2**63, r"beyond 2\^63"),
         (b'{"a": -%d}' % (2**63 + 1), r"beyond 2\^63"),
         (b'{"a": %s}' % (b"9" * 5_000), r"beyond 2\^63"),
+        (b'{"id": "x-%s", "a": [-%d]}' % (b"7" * 24, 2**63 + 1), r"beyond 2\^63"),
+        (b"%d" % 2**63, r"beyond 2\^63"),
     ],
 )
 def test_a_body_that_cannot_be_trusted_is_refused_with_its_reason(body: bytes, reason: str) -> None:

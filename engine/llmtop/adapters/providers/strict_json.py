@@ -18,6 +18,8 @@ _LARGEST = 2**63
 _BOM = b"\xef\xbb\xbf"
 _DIGITS = bytes(48 if 48 <= code <= 57 else 32 for code in range(256))
 _LONG_NUMBER = b"0" * 19
+_BEFORE_NUMBER = frozenset(b" \t\r\n[:,")
+_MINUS = ord("-")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
@@ -31,12 +33,25 @@ def parse(body: bytes) -> Any:
         body = body[3:]
     if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _depth_exceeds(body):
         raise InvalidBody(f"is nested deeper than {_MAX_DEPTH}")
-    if _LONG_NUMBER in body.translate(_DIGITS):
+    if _may_hold_long_integer(body):
         return _parse_slowly(body)
     try:
         return orjson.loads(body)
     except ValueError:
         return _parse_slowly(body)
+
+
+def _may_hold_long_integer(body: bytes) -> bool:
+    """Whether many digits stand where a number may begin: in an id or a fraction they are none."""
+    digits = body.translate(_DIGITS)
+    start = digits.find(_LONG_NUMBER)
+    while start >= 0:
+        before = start - 1 if start and body[start - 1] == _MINUS else start
+        if not before or body[before - 1] in _BEFORE_NUMBER:
+            return True
+        end = digits.find(b" ", start)
+        start = -1 if end < 0 else digits.find(_LONG_NUMBER, end)
+    return False
 
 
 def _depth_exceeds(body: bytes) -> bool:
