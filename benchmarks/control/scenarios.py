@@ -199,9 +199,9 @@ def packed(binds: str) -> Callable[[random.Random], Setup]:
     """A model that loses an item now and then, more of them in large packs, behind one kind of limit."""
 
     def good(rng: random.Random, items: int) -> int:
-        if rng.random() < 0.004 * items:
+        if rng.random() < (items / 50.0) ** 2:
             return 0
-        return items - sum(rng.random() < 0.002 * max(0, items - 8) for _ in range(items))
+        return items - sum(rng.random() < 0.002 for _ in range(items))
 
     def draw(rng: random.Random, items: int) -> Request:
         out = sum(40.0 * math.exp(rng.gauss(-0.08, 0.4)) for _ in range(items))
@@ -367,7 +367,7 @@ def scenarios(*, random_count: int = 40) -> list[Scenario]:
         Scenario("wandering", "60 +- 12 slots", neighbour(60.0, 5.0, 1)),
         Scenario("wandering", "30 +- 6 slots", neighbour(30.0, 2.5, 2)),
     ]
-    found += [Scenario("packs", f"{binds} bind", packed(binds)) for binds in ("slots", "requests", "tokens")]
+    found += [Scenario("packs", f"{binds} bind", packed(binds), 300.0, 900.0) for binds in ("slots", "requests", "tokens")]
     found += [
         Scenario("5xx storms", "25 % for 60 s in 180 s", troubled(Trouble(errors=storm(0.25, 60.0, 180.0)))),
         Scenario(

@@ -16,6 +16,7 @@ from llmtop.policy.tuner.words import Flight, Mode, Phase, Report
 _SWITCH = 0.25
 _CONFIRMED = -0.2
 _EPISODES = 6
+_SCATTERED, _SOME_SCATTER, _SOME_SCATTER_WEIGHT, _FEWEST_LEVELS = 0.25, 0.12, 0.2, 4
 _FAR_BELOW, _JUST_S = 0.75, 20.0
 _IN_A_ROW, _CERTAIN = 2, 0.46
 """One weak sign is not enough for a rate: two in a row, or a strong one."""
@@ -100,8 +101,9 @@ class Evidence:
     def _of_level(
         self, now: float, flight: Flight, traffic: Traffic, phase: Phase, limit: int, highest: int
     ) -> float:
-        e = 0.5 if self._is_scattered(flight.level) else 0.0
         level = flight.level
+        scatter = self._scatter(level)
+        e = 0.5 if scatter > _SCATTERED else _SOME_SCATTER_WEIGHT if scatter > _SOME_SCATTER else 0.0
         if self.mode is Mode.RATE and level >= 0.94 * max(1, traffic.top_level(now)):
             return e - 0.5
         is_below = highest - level > 1 and level < 0.95 * highest
@@ -110,13 +112,13 @@ class Evidence:
             return e + 0.5
         return e - 0.2
 
-    def _is_scattered(self, level: int) -> bool:
-        """Whether the levels of the last episodes differ by more than 25 % from one to the next."""
+    def _scatter(self, level: int) -> float:
+        """How much the levels of the last episodes differ from one to the next, as a share; 0: too few."""
         levels = [*self._levels, level]
-        if len(levels) < 4:
-            return False
+        if len(levels) < _FEWEST_LEVELS:
+            return 0.0
         steps = [abs(b - a) / max(1.0, (a + b) / 2.0) for a, b in itertools.pairwise(levels)]
-        return sum(steps) / len(steps) > 0.25
+        return sum(steps) / len(steps)
 
 
 def _named(report: Report) -> float | None:
