@@ -264,7 +264,8 @@ class Decision:
     at: float
     """Wall clock, seconds since the epoch."""
     what: str
-    """`concurrency`, `rate:req`, `rate:total`, `pack`, `hold`, `mode`, `breaker`, `budget`, `state`, `memory` ..."""
+    """`concurrency`, `rate:req`, `rate:total`, `pack`, `hold`, `mode`, `breaker`, `budget`, `state`, `memory`,
+    `retry` ..."""
     old: str
     new: str
     why: str
@@ -272,7 +273,7 @@ class Decision:
     """`tuner`, `server`, `guard`, `config`, or `operator@host`."""
 
 
-CommandVerb = Literal["pause", "hold", "resume", "cancel", "stop", "stop_now", "set", "retry", "leave"]
+CommandVerb = Literal["pause", "hold", "resume", "cancel", "stop", "stop_now", "set", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,8 @@ class Command:
 
     pause: soft, calls in flight land · hold: pause at once, calls in flight go back to the queue ·
     stop: as the first Ctrl-C · stop_now: as the second · cancel: end for good, keep what is finished ·
-    set: `values` by the key names of `llmtop set` · retry: `values` holds `failed`, `rejected` (bool), `ids` (list).
+    set: `values` by the key names of `llmtop set` · retry: `values` holds `failed`, `rejected` (bool),
+    `ids` (list).
     """
 
     verb: CommandVerb

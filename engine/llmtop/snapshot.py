@@ -152,7 +152,8 @@ class HeldBy:
     """What binds right now and the share of waiting each cause had in the last minute."""
 
     cause: str | None = None
-    """`requests`, `tokens`, `concurrency`, `cooldown`, `budget`, `memory`, `pause`, `writer`, `loop`; None: nothing."""
+    """`requests`, `tokens`, `concurrency`, `cooldown`, `budget`, `memory`, `pause`, `writer`, `loop`;
+    None: nothing."""
     detail: str = ""
     """The number behind it: `2.00 requests/s`, `64 in flight`, `until 18:42:41`."""
     shares: tuple[tuple[str, float], ...] = ()

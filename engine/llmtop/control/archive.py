@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.ledger import Ledger
 from llmtop.adapters.ledger.lock import owner_pid
 from llmtop.adapters.ledger.reader import LedgerReader
@@ -21,8 +22,8 @@ from llmtop.listing import ItemDetail, ItemPage, ItemQuery
 from llmtop.model import Acknowledgement, Change, Command, Decision
 from llmtop.snapshot import RunState, Snapshot
 
-PromptOf = Callable[[int, int], tuple[tuple[dict[str, Any], ...] | None, str]]
-"""(seq, byte offset in the input) -> (messages as they were sent, or None; a note for the reader)."""
+PromptOf = Callable[[ItemPlace], tuple[tuple[dict[str, Any], ...] | None, str]]
+"""(seq, id, line, byte offset in the input) -> (messages as they were sent, or None; a note)."""
 
 _REFUSED = "nobody runs this run: `llmtop run` with its config goes on with it"
 _SET_REFUSED = "nobody runs this run: change its config file, or use `llmtop run CONFIG --set KEY=VALUE`"
@@ -63,7 +64,7 @@ class ArchivedRun:
         detail = self._reader.item(item_id)
         if detail is None or self._prompt_of is None:
             return detail
-        messages, note = self._prompt_of(detail.row.seq, self._reader.offset(detail.row.seq))
+        messages, note = self._prompt_of(self._reader.place(detail.row.seq))
         return dataclasses.replace(detail, messages=messages, messages_note=note)
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
@@ -74,7 +75,7 @@ class ArchivedRun:
         """Do what can be done without an engine: pause, resume, cancel, retry."""
         if command.verb == "set":
             return Acknowledgement(False, _SET_REFUSED, version=self._version)
-        if command.verb in ("stop", "stop_now", "leave"):
+        if command.verb in ("stop", "stop_now"):
             return Acknowledgement(False, _REFUSED, version=self._version)
         try:
             ledger = Ledger.open(self._folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 from llmtop import __version__
 from llmtop.adapters.engines import EngineRecord
 from llmtop.adapters.home import Home
-from llmtop.adapters.ledger import LedgerReader
+from llmtop.adapters.ledger import ItemPlace, LedgerReader
 from llmtop.adapters.simulator import profile_from, run_forever
 from llmtop.config.effective import from_record
 from llmtop.config.schema import RunConfig
@@ -37,8 +37,6 @@ __all__ = [
     "plan_of",
     "simulate",
 ]
-
-EXIT_ITEMS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +117,13 @@ async def engine_here(
             try:
                 engine.start()
                 yield EngineHere(engine, server, tuple(doors.values()), notices)
-                await engine.end()
             finally:
-                entry.withdraw()
-                for door in doors.values():
-                    await door.close()
+                try:
+                    await engine.end()  # before the server: its viewers see how it ended
+                finally:
+                    entry.withdraw()
+                    for door in doors.values():
+                        await door.close()
 
 
 async def open_run(home: Home, ref: str) -> RunDoor:
@@ -142,20 +142,15 @@ async def open_run(home: Home, ref: str) -> RunDoor:
     return ArchivedRun(found.folder, _prompts(found.folder))
 
 
-def is_live(home: Home, run_id: str) -> bool:
-    """Return whether an engine runs it and takes commands."""
-    return home.engine_of(run_id) is not None
-
-
 async def simulate(name_or_path: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve a simulated provider until cancelled. Raises ConfigError or UsageError."""
     await run_forever(profile_from(name_or_path), port, on_ready)
 
 
-def _prompts(folder: Path) -> Callable[[int, int], tuple[Messages | None, str]]:
-    def render(seq: int, offset: int) -> tuple[Messages | None, str]:
+def _prompts(folder: Path) -> Callable[[ItemPlace], tuple[Messages | None, str]]:
+    def render(place: ItemPlace) -> tuple[Messages | None, str]:
         with LedgerReader(folder) as reader:
             config = from_record(reader.record().config)
-        return prompt_of(config, seq, offset)
+        return prompt_of(config, folder, place)
 
     return render

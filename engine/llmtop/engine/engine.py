@@ -38,7 +38,7 @@ from llmtop.snapshot import RunLine, Snapshot
 _TICK_S = 1.0
 _FILES_BESIDE_REQUESTS = 64
 """Open files that are not connections to the provider: database, output, socket, viewers, logs."""
-_SEVERITY = (1, 4, 3, 6, 8, 143, 130, 7, 0)
+_SEVERITY = (1, 4, 5, 2, 3, 6, 8, 143, 130, 129, 7, 0)
 """Exit codes, worst first: several runs end with the worst of theirs."""
 
 
@@ -60,6 +60,9 @@ class Engine:
         self.runs: dict[str, Run] = {}
         self.host = Host()
         self.is_closed = False
+        """All runs have ended and all is saved: what a door shows now is the last."""
+        self.is_ending = False
+        """No command is taken any more."""
         self._environ = os.environ if environ is None else environ
         self._opening = Opening(home, stdin=stdin, on_progress=on_progress)
         self._lanes = Lanes()
@@ -175,7 +178,7 @@ class Engine:
     def exit_code(self) -> int:
         """The worst of the runs' exit codes."""
         codes = {run.exit_code for run in self.runs.values()}
-        return next((code for code in _SEVERITY if code in codes), 0)
+        return min(codes, key=_SEVERITY.index, default=0)
 
     def stop(self, signal_code: int = 130) -> None:
         """End all runs politely: nothing new, what is in flight lands within the grace."""
@@ -211,9 +214,9 @@ class Engine:
 
     async def end(self) -> None:
         """End the runs politely and save everything; doors see their last state. Safe to call twice."""
-        if self.is_closed:
+        if self.is_ending:
             return
-        self.is_closed = True
+        self.is_ending = True
         for run in self.runs.values():
             if not run.is_settled or run.standing.phase == "running":
                 run.stop_now(run.signal_code)
@@ -221,12 +224,14 @@ class Engine:
         await asyncio.gather(*self._mains.values(), return_exceptions=True)
         faults: list[BaseException] = []
         for run in self.runs.values():
-            run.touch()
             run.parts.line.close()
             try:
                 run.ledger.close()
             except Exception as error:
                 faults.append(error)
+        self.is_closed = True
+        for run in self.runs.values():
+            run.touch()
         if faults and not any(run.standing.fault for run in self.runs.values()):
             raise faults[0]
 

@@ -47,13 +47,6 @@ class ChatExchange:
         """Put an item into the provider's words."""
         return self._wire.build(chat_request(self._request, self._model, self._template, item))
 
-    def messages(self, item: Item) -> tuple[dict[str, Any], ...]:
-        """Return the prompt of an item, for the inspector."""
-        request = chat_request(self._request, self._model, self._template, item)
-        if request.raw_body is not None:
-            return tuple(dict(message) for message in request.raw_body.get("messages", ()))
-        return tuple(dict(message) for message in request.messages)
-
     def read(self, raw: RawReply) -> Reply:
         """Read an answer, or name its error."""
         return self._wire.read(raw, self._wall())

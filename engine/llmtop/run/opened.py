@@ -26,8 +26,8 @@ from llmtop.policy.answers import OutputForm
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
+from llmtop.run.prompts import SPOOL
 
-_SPOOL = "input"
 _GONE_FOR_GOOD = ("cancelled",)
 
 
@@ -112,7 +112,7 @@ class Opener:
         run_id = self._home.new_run_id(config.name)
         folder = self._home.run_folder(run_id)
         try:
-            source = open_source(config.input, spool=folder / _SPOOL, stdin=self._stdin)
+            source = open_source(config.input, spool=folder / SPOOL, stdin=self._stdin)
             candidates = [] if options.is_fresh else self._candidates(checked, options)
             if candidates:
                 for _ in self._scan(source, checked):
@@ -152,10 +152,10 @@ class Opener:
     def _continue(self, checked: Checked, record: RunRecord, source: Source, new_folder: Path) -> Opened:
         folder = self._home.run_folder(record.id)
         ledger = Ledger.open(folder)
-        spool = new_folder / _SPOOL
+        spool = new_folder / SPOOL
         if spool.exists():
-            spool.replace(folder / _SPOOL)
-            source = open_source(checked.config.input, spool=folder / _SPOOL)
+            spool.replace(folder / SPOOL)
+            source = open_source(checked.config.input, spool=folder / SPOOL)
         _drop(new_folder)
         totals = ledger.totals()
         counts = totals.counts

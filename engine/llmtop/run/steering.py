@@ -123,10 +123,6 @@ async def _set(run: Run, command: Command) -> Acknowledgement:
     return _yes(("would set " if command.is_dry_run else "set ") + said, *changes)
 
 
-async def _leave(_run: Run, _command: Command) -> Acknowledgement:
-    return _yes("leave")
-
-
 _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] = {
     "pause": _pause,
     "hold": _pause,
@@ -136,7 +132,6 @@ _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] 
     "stop_now": _stop,
     "retry": _retry,
     "set": _set,
-    "leave": _leave,
 }
 
 

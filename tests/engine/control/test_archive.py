@@ -44,9 +44,11 @@ async def _stored(folder: Path, state: RunState = "running") -> None:
 
 
 def _door(folder: Path) -> ArchivedRun:
-    return ArchivedRun(
-        folder, lambda seq, offset: (({"role": "user", "content": f"{seq}@{offset}"},), "as now")
-    )
+    def prompt(place: tuple[int, str, int, int]) -> tuple[tuple[dict[str, str], ...], str]:
+        seq, _id, _line, offset = place
+        return ({"role": "user", "content": f"{seq}@{offset}"},), "as now"
+
+    return ArchivedRun(folder, prompt)
 
 
 async def _do(
@@ -160,7 +162,6 @@ async def test_a_retry_of_an_unknown_item_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "words"), [("set", "--set KEY=VALUE"), ("stop", "nobody runs"), ("leave", "nobody runs")]
 )
 async def test_what_needs_an_engine_is_refused_with_the_way_to_do_it(
     folder: Path, verb: str, words: str

@@ -1,5 +1,6 @@
 """The ledger: one SQLite file a run, its output files and its lock."""
 
+from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.ledger import Ledger
 from llmtop.adapters.ledger.lock import owner_pid
 from llmtop.adapters.ledger.reader import LedgerReader
@@ -19,6 +20,7 @@ __all__ = [
     "Entry",
     "ErrorCount",
     "Finish",
+    "ItemPlace",
     "Ledger",
     "LedgerReader",
     "RunRecord",

@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 
 from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
+from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
 from llmtop.adapters.ledger.records import RunRecord, Totals
 from llmtop.adapters.ledger.totals import read_counts, read_record, read_totals
@@ -73,11 +74,13 @@ class LedgerReader:
                 attempts=read_attempts(self._connection, row.seq),
             )
 
-    def offset(self, seq: int) -> int:
-        """Return where in the input the item begins, in bytes."""
+    def place(self, seq: int) -> ItemPlace:
+        """Return where in the input the item stands: (seq, id, line, byte offset)."""
         with in_words(self.path):
-            found = self._connection.execute("SELECT byte_offset FROM items WHERE seq = ?", (seq,)).fetchone()
-        return int(found[0])
+            found: ItemPlace = self._connection.execute(
+                "SELECT seq, id, line, byte_offset FROM items WHERE seq = ?", (seq,)
+            ).fetchone()
+        return found
 
     def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""
