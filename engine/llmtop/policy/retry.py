@@ -22,7 +22,7 @@ _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _JITTER = (0.5, 1.5)
 _STALE_IN_A_ROW = 3
-"""Dead kept-alive connections that one item may meet in a row before it waits as for a refusal."""
+"""Dead kept-alive connections that one item may meet for nothing; then it is the item that kills them."""
 _MISTAKE_AFTER = 3
 """Sends after which an unknown host or a certificate that is not trusted is a mistake in the config."""
 _MISTAKES = frozenset({"dns", "certificate"})
@@ -78,6 +78,10 @@ class RetryPolicy:
             stop=stop_after_delay(config.give_up_throttled_after), wait=_Backoff(config.max_wait, rng)
         )
 
+    def uses_up_a_try(self, error: ProviderError, refusals: int) -> bool:
+        """Return whether `error` counts, behind `refusals` sends of the item in a row that did not."""
+        return error.is_counted or (error.kind == "stale" and refusals >= _STALE_IN_A_ROW)
+
     def decide(
         self,
         error: ProviderError,
@@ -90,16 +94,17 @@ class RetryPolicy:
         """Return what follows `error`.
 
         tries_used: tries that the item has used up, this one included if it counted.
-        refusals: its sends in a row that used up none (refused, unreachable, stale), this one included.
+        refusals: its sends in a row that used up none (refused, unreachable, stale), this one included;
+        0 where this one used up a try.
         refused_for_s: how long that row is; 0 at its first. has_ever_succeeded: any answer in this run.
         """
         if error.outcome.is_stop:
             return StopRun(error)
         if error.is_final:
             return GiveUp(error.error)
-        if error.kind == "stale" and refusals <= _STALE_IN_A_ROW:
+        if error.kind == "stale" and refusals:
             return Again(0.0, counts=False)
-        if not error.is_counted:
+        if not error.is_counted and refusals:
             return self._uncounted(error, refused_for_s, refusals, has_ever_succeeded)
         state = _state(self._tries, max(1, tries_used), 0.0)
         if self._tries.stop(state):

@@ -169,7 +169,7 @@ class Reception:
         self._settle(flight, error, usage, cost)
         self._books.end(end)
         delay_s = verdict.delay_s if isinstance(verdict, Again) else 0.0
-        self._meters.troubled(now, at, error.error, "try" if error.is_counted else "wait")
+        self._meters.troubled(now, at, error.error, "wait" if work.refusals else "try")
         self.recent.append(_landed(flight, latency_s, usage, cost, None, error.error, delay_s))
         self.on_again(work, delay_s)
         if isinstance(verdict, StopRun):
@@ -177,7 +177,7 @@ class Reception:
             self._on_halt(Halt(reason, error.error.message, error.error))
 
     def _count(self, work: Work, error: ProviderError, now: float) -> None:
-        if error.is_counted:
+        if self._retry.uses_up_a_try(error, work.refusals):
             work.tries += 1
             work.refusals = 0
             work.refused_since = None

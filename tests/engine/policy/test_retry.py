@@ -115,11 +115,22 @@ def test_the_last_wait_before_patience_ends_is_cut_to_what_is_left_of_it() -> No
     )
 
 
-def test_a_dead_kept_alive_connection_is_asked_again_at_once_but_not_for_ever() -> None:
+def test_a_dead_kept_alive_connection_is_asked_again_at_once_and_uses_up_no_try() -> None:
     assert [decide(STALE, refusals=n) for n in (1, 2, 3)] == [Again(0.0, counts=False)] * 3
 
-    assert decide(STALE, refusals=4, tries=6) == Again(8.0, counts=False)
-    assert decide(STALE, refusals=9, refused_for_s=7200.0) == StopRun(STALE, is_throttled=True)
+
+def test_an_item_that_kills_every_kept_alive_connection_uses_up_tries_and_fails() -> None:
+    policy = RetryPolicy(RetryConfig(), Middle())
+
+    assert [policy.uses_up_a_try(STALE, n) for n in range(5)] == [False, False, False, True, True]
+    assert decide(STALE, refusals=0, tries=2) == Again(2.0, counts=True)
+    assert decide(STALE, refusals=0, tries=6) == GiveUp(STALE.error)
+
+
+def test_a_refusal_never_uses_up_a_try() -> None:
+    policy = RetryPolicy(RetryConfig(), Middle())
+
+    assert not any(policy.uses_up_a_try(error, 10_000) for error in (REFUSED, UNREACHABLE, NO_HOST))
 
 
 def test_an_unreachable_provider_fails_no_item_for_as_long_as_patience_lasts() -> None:
