@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.control.world import Request, Verdict, World
+
 from llmtop.config.schema import LimitsConfig, Range, RetryConfig, TunerConfig
 from llmtop.model import Outcome
 from llmtop.policy.limiter import Cause, Cost, Ticket

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, replace
 
 from benchmarks.control.client import Aimd, Client, Clock, Tally, settings_for
-from benchmarks.control.scenarios import Scenario, Setup, Truth
+from benchmarks.control.providers import Setup, Truth
+from benchmarks.control.scenarios import Scenario
+
 from llmtop.config.schema import Range
 from llmtop.policy.limiter import Resource
 
@@ -27,6 +28,10 @@ class Score:
     cost_ratio: float
     tally: Tally
     ideal: float
+
+    def without_tally(self) -> Score:
+        """The same without its moments, small enough to be handed to another process."""
+        return replace(self, tally=Tally())
 
 
 def setup_of(scenario: Scenario, seed: int) -> Setup:
@@ -123,7 +128,28 @@ def _settled(tally: Tally, steady: float, before: float) -> float | None:
     return None
 
 
-def middle(scores: list[Score]) -> Score:
-    """Return the score with the median share."""
-    target = median(sorted(s.share for s in scores)[: len(scores) | 1] or [0.0])
-    return min(scores, key=lambda s: abs(s.share - target))
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Two programs on one key, each with a tuner of its own."""
+
+    total: float
+    """Of what one clairvoyant client gets."""
+    refusals_per_1000: float
+    jain: float
+    """Fairness of the last five minutes: 1 is equal, 0.5 is all for one."""
+
+
+def shared(scenario: Scenario, seed: int, end_s: float = 1200.0) -> Sharing:
+    """Run two clients; the second comes a minute later."""
+    setup, clock = setup_of(scenario, seed), Clock()
+    first = Client(clock, setup.world, setup.draw, settings_for(limits=setup.limits), seed)
+    clock.run(60.0)
+    second = Client(clock, setup.world, setup.draw, settings_for(limits=setup.limits), seed + 1000)
+    clock.run(end_s)
+    start = end_s - 300.0
+    got = [client.tally.goodput(start, end_s) for client in (first, second)]
+    sent = sum(client.tally.sends(start, end_s) for client in (first, second))
+    refused = sum(client.tally.refusals(start, end_s) for client in (first, second))
+    best = clairvoyant(scenario, seed).goodput(scenario.warm_s, scenario.end_s)
+    jain = sum(got) ** 2 / (2.0 * sum(x * x for x in got))
+    return Sharing(sum(got) / best, 1000.0 * refused / max(1, sent), jain)

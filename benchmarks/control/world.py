@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llmtop.model import LimitHeaders, Outcome
 
@@ -122,7 +122,7 @@ class Pool:
     def headers(self, now: float) -> tuple[LimitHeaders, ...]:
         if not self.has_headers:
             return ()
-        resource = "total_tokens" if self.is_tokens else "requests"
+        resource: Literal["total_tokens", "requests"] = "total_tokens" if self.is_tokens else "requests"
         return (LimitHeaders(resource, self.rate(now) * 60.0, max(0.0, self.level), None, 60.0),)
 
     def _cost(self, request: Request) -> float:

@@ -1,0 +1,6 @@
+"""`python -m benchmarks.control`."""
+
+from benchmarks.control.run import main
+
+if __name__ == "__main__":
+    main()
