@@ -76,10 +76,10 @@ class Screen:
     def _sequence(self, args: str, final: str) -> None:
         numbers = [int(part or 0) for part in args.split(";")] if args and args[0].isdigit() else []
         if final == "H":
-            self._y = (numbers[0] if numbers else 1) - 1
-            self._x = (numbers[1] if len(numbers) > 1 else 1) - 1
+            self._y = min((numbers[0] if numbers else 1), self.height) - 1
+            self._x = min((numbers[1] if len(numbers) > 1 else 1), self.width) - 1
         elif final == "C":
-            self._x += numbers[0] if numbers else 1
+            self._x = min(self._x + (numbers[0] if numbers else 1), self.width - 1)
         elif final == "K":
             self.cells[self._y][self._x :] = [(" ", "")] * (self.width - self._x)
         elif final == "J":
@@ -122,9 +122,14 @@ class Terminal:
         env = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})}
         self.started_at = time.monotonic()
         self.child = subprocess.Popen(
-            list(argv), stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=env, start_new_session=True,
+            list(argv),
+            stdin=slave,
+            stdout=slave,
+            stderr=subprocess.PIPE,
+            env=env,
+            start_new_session=True,
             preexec_fn=_take_terminal,
-        )  # fmt: skip
+        )
         self._slave = slave
         self._is_reading = threading.Event()
         self._is_reading.set()

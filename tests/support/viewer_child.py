@@ -7,6 +7,7 @@ how often its event loop ticked (every 20 ms) and the longest gap between two ti
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -33,7 +34,7 @@ async def _main(interval_s: float, options: dict[str, object]) -> None:
     defaults: dict[str, object] = {"origin": "me@test", "mouse": True, "interval_s": interval_s or 1.0}
     end = await watch(door, ViewOptions(**{**defaults, **options}))  # type: ignore[arg-type]
     beating.cancel()
-    gaps = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(beats)]
     said = {
         "reason": end.reason,
         "beats": len(beats),

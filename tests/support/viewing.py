@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fake_door import FakeDoor
+from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from llmtop_tui.app import DashboardApp, ViewOptions
 from llmtop_tui.ink import text_of
 from llmtop_tui.panel import LineWidget
 from llmtop_tui.session import Session
+
+_CHARACTERS = {"space": " ", "enter": "\r", "tab": "\t", "colon": ":", "question_mark": "?"}
 
 
 class Clock:
@@ -40,7 +44,25 @@ class Viewer:
 
     async def press(self, *keys: str) -> None:
         """Type, and let what each key starts happen."""
-        await self.pilot.press(*keys)
+        for name in keys:
+            character = _CHARACTERS.get(name, name if len(name) == 1 else None)
+            key = _character_to_key(character) if character and len(name) == 1 else name
+            self.app.post_message(events.Key(key, character))
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until what was posted has gone through app, screen and app again, and is laid out."""
+        if self.app.reason != "left" or self.app._exit:
+            return
+        for pump in (self.app, self.app.screen, self.app.focused or self.app.screen, self.app):
+            await self._through(pump.call_later)
+        await self._through(self.app.screen.call_after_refresh)
+
+    async def _through(self, call: Callable[[Callable[[], None]], object]) -> None:
+        passed = asyncio.Event()
+        call(passed.set)
+        with suppress(TimeoutError):  # a screen that was closed by the key answers no more
+            await asyncio.wait_for(passed.wait(), 0.2)
 
     async def answer(self, *keys: str) -> None:
         """Type into a dialog, later than what counts as typed ahead."""

@@ -57,7 +57,7 @@ async def test_a_wish_that_is_not_confirmed_stays_a_wish_and_says_that_the_engin
         await view.until(lambda: view.sent != [])
         view.clock.now += 3.0
         view.app.session.tick()
-        await view.pilot.pause()
+        await view.settle()
 
         assert "31/32 » 33" in view.text("throughput")
         assert "engine busy" in view.text("status")
@@ -210,7 +210,7 @@ async def test_the_cursor_moves_by_arrows_and_vi_keys_and_may_follow_its_row() -
         await view.press("g", "j", "f")
         key = table.current.key
         view.door.push(rows=(view.door.now.rows[-1], *view.door.now.rows[:-1]))
-        await view.pilot.pause(0.05)
+        await view.settle()
         view.app.redraw()
 
         assert table.current.key == key
@@ -258,7 +258,7 @@ async def test_frozen_means_that_nothing_is_drawn_and_the_title_says_so() -> Non
         await view.press("Z")
         assert "FROZEN" in view.text("title")
         view.door.push(state="paused")
-        await view.pilot.pause(0.05)
+        await view.settle()
         view.app.redraw()
         assert "RUNNING" in view.text("title")
         await view.press("Z")
@@ -270,7 +270,7 @@ async def test_frozen_means_that_nothing_is_drawn_and_the_title_says_so() -> Non
 async def test_the_panels_can_be_hidden_and_the_display_changed() -> None:
     async with viewer() as view:
         await view.press("#")
-        await view.pilot.pause()
+        await view.settle()
         assert not view.app.screen.query_one("#boxes").display
         await view.press("escape", "f2")
         await view.answer("g")

@@ -54,8 +54,18 @@ def test_the_docs_have_a_row_for_every_key() -> None:
 
 def test_every_action_of_the_table_is_done_by_somebody() -> None:
     view = {"help", "detach", "quit", "interrupt", "mouse", "repaint", "display", "suspend"}
-    steered = {"pause", "hold", "conc_up", "conc_down", "conc_double", "conc_halve", "rate_up", "rate_down", "tuner",
-               "undo"}  # fmt: skip
+    steered = {
+        "pause",
+        "hold",
+        "conc_up",
+        "conc_down",
+        "conc_double",
+        "conc_halve",
+        "rate_up",
+        "rate_down",
+        "tuner",
+        "undo",
+    }
     for key in keys.TABLE:
         for place in key.where:
             screen = SCREENS.get(place)

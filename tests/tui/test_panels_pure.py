@@ -31,12 +31,24 @@ from llmtop_tui.pictures import PAUSED, SAMPLE
 from llmtop_tui.scene import Scene
 
 PANELS = {
-    "title": title.lines, "memory": memory.lines, "processes": processes.lines, "throughput": throughput.lines,
-    "latency": latency.lines, "cost": cost.lines, "errors": errors.lines, "kinds": errors.kinds,
-    "errors screen": errors.screen, "tuner": tuner.lines, "tuner screen": tuner.screen, "log": log.lines,
-    "plot": history.requests, "plot of tokens": history.tokens, "narrow": narrow.lines, "tiny": tiny.lines,
+    "title": title.lines,
+    "memory": memory.lines,
+    "processes": processes.lines,
+    "throughput": throughput.lines,
+    "latency": latency.lines,
+    "cost": cost.lines,
+    "errors": errors.lines,
+    "kinds": errors.kinds,
+    "errors screen": errors.screen,
+    "tuner": tuner.lines,
+    "tuner screen": tuner.screen,
+    "log": log.lines,
+    "plot": history.requests,
+    "plot of tokens": history.tokens,
+    "narrow": narrow.lines,
+    "tiny": tiny.lines,
     "summary": finished.lines,
-}  # fmt: skip
+}
 LOOKS = [Looks(UTF8), Looks(ASCII, "mono"), Looks(ASCII, has_plot=False)]
 QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -52,9 +64,13 @@ def _check(lines: list[Line], width: int, height: int) -> None:
 @pytest.mark.parametrize("name", PANELS)
 @QUICK
 @given(
-    snapshot=snapshots, width=st.sampled_from([1, 24, 36, 78, 118, 198]), height=st.integers(1, 12),
-    looks=st.sampled_from(LOOKS), link=st.sampled_from(["live", "silent", "gone"]), wish=st.text(max_size=5),
-)  # fmt: skip
+    snapshot=snapshots,
+    width=st.sampled_from([1, 24, 36, 78, 118, 198]),
+    height=st.integers(1, 12),
+    looks=st.sampled_from(LOOKS),
+    link=st.sampled_from(["live", "silent", "gone"]),
+    wish=st.text(max_size=5),
+)
 def test_a_panel_draws_any_snapshot_within_its_box_and_free_of_control_characters(
     name: str, snapshot: Snapshot, width: int, height: int, looks: Looks, link: str, wish: str
 ) -> None:
@@ -111,8 +127,26 @@ def test_nothing_essential_is_cut_at_the_three_reference_sizes(width: int, tall:
     assert all(word in head for word in ("motions", "RUNNING", "12,410", "29,118", "42.6%", "eta 1:12:40"))
     assert "snap 0.4s" in head
     assert "2 warnings" in head
-    for word in ("33%", "1.98", "29.7", "8,140", "1,610", "31/32", "1.2s", "3.1s", "6.9s", "14.2s", "$0.4219",
-                 "$5.00", "$0.99", "cap holds", "429 12", "timeout 1", "rejected 41", "failed 2"):  # fmt: skip
+    for word in (
+        "33%",
+        "1.98",
+        "29.7",
+        "8,140",
+        "1,610",
+        "31/32",
+        "1.2s",
+        "3.1s",
+        "6.9s",
+        "14.2s",
+        "$0.4219",
+        "$5.00",
+        "$0.99",
+        "cap holds",
+        "429 12",
+        "timeout 1",
+        "rejected 41",
+        "failed 2",
+    ):
         assert word in body, word
 
 

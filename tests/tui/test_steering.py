@@ -52,8 +52,11 @@ def test_at_the_limit_of_the_config_the_key_says_which_limit() -> None:
     assert (
         Steering("me@here").propose("conc_up", at_limit) == "concurrency is at its limit: 256 (allowed 4-256)"
     )
-    assert proposed(Steering("me@here"), "conc_double", replace(SAMPLE, tuner=TunerView(
-        knobs=(Knob("concurrency", "200", "4", "256"),)))).values == {"concurrency": "256"}  # fmt: skip
+    assert proposed(
+        Steering("me@here"),
+        "conc_double",
+        replace(SAMPLE, tuner=TunerView(knobs=(Knob("concurrency", "200", "4", "256"),))),
+    ).values == {"concurrency": "256"}
 
 
 def test_a_fixed_concurrency_may_be_moved_by_hand() -> None:

@@ -44,6 +44,8 @@ _ENTER = "\x1b[?1049h\x1b[H\x1b[2J\x1b[?25l\x1b[?2004h\x1b[?7l"
 _LEAVE = "\x1b[m\x1b[?2004l\x1b[?7h\x1b[?1049l\x1b[?25h"
 _MOUSE_ON = "\x1b[?1000h\x1b[?1006h"
 _MOUSE_OFF = "\x1b[?1006l\x1b[?1000l"
+_LET_THROUGH = ("\x1b]52;", "\x07")
+"""What of Textual's output may reach the terminal beside drawing: the clipboard and the bell."""
 _ASK_SYNC = "\x1b[?2026$p"
 
 
@@ -68,7 +70,7 @@ class Outlet(threading.Thread):
     def draw(self, data: str) -> None:
         """Take in output of Textual."""
         with self._changed:
-            self._controls.extend(self._wanted.feed(data))
+            self._controls += [each for each in self._wanted.feed(data) if each.startswith(_LET_THROUGH)]
             del self._controls[:-_MAX_CONTROLS]
             self._changed.notify()
 
@@ -284,12 +286,11 @@ class TerminalDriver(Driver):
             self._saved = None
 
     def _terminal_size(self) -> tuple[int, int]:
-        if self._size is not None:
-            return self._size
+        """As the terminal says now; what Textual was told at the start does not follow a resize."""
         try:
             width, height = os.get_terminal_size(self._out)
         except OSError:
-            width, height = shutil.get_terminal_size()
+            width, height = self._size or shutil.get_terminal_size()
         return max(width, 1) if width else 80, max(height, 1) if height else 24
 
     def _on_resize(self) -> None:
