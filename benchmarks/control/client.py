@@ -21,6 +21,9 @@ Draw = Callable[[random.Random, int], Request]
 """Makes the next request with so many items."""
 
 
+ALONE, ANY_NUMBER = Range(1, 1, 1), Range(1, 8, 512)
+
+
 class Clock:
     """Virtual time and what is to happen in it."""
 
@@ -193,8 +196,8 @@ class Client:
 def settings_for(
     *,
     limits: LimitsConfig | None = None,
-    packs: Range = Range(1, 1, 1),
-    concurrency: Range = Range(1, 8, 512),
+    packs: Range = ALONE,
+    concurrency: Range = ANY_NUMBER,
     is_tuning: bool = True,
 ) -> LaneSettings:
     """Return the settings of a client."""

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.control.client import Draw
+from benchmarks.control.client import ALONE, Draw
 from benchmarks.control.world import (
     Ceiling,
     Curve,
@@ -43,7 +43,7 @@ class Setup:
     draw: Draw
     truth: Callable[[float], Truth]
     limits: LimitsConfig = field(default_factory=LimitsConfig)
-    packs: Range = Range(1, 1, 1)
+    packs: Range = ALONE
     statics: Sequence[Truth] = ()
     """What the clairvoyant client has to try, where the best is not known beforehand."""
 

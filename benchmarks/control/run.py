@@ -95,10 +95,8 @@ def show(lines: Sequence[Line]) -> None:
         print(f" {median(refusals):9.1f} {median(per_min):5.1f} {median(settled or [-1]):6.0f} s", end="")
         others = [[line.statics[n] for line in found] for n in range(len(STATICS))]
         for other in [*others, [line.aimd for line in found]]:
-            print(
-                f"  {median(s.share for s in other):5.3f} {median(s.refusals_per_1000 for s in other):5.0f}/k",
-                end="  ",
-            )
+            share, refused = median(s.share for s in other), median(s.refusals_per_1000 for s in other)
+            print(f"  {share:5.3f} {refused:5.0f}/k", end="  ")
         print(f" {verdict(shares, refusals, per_min, target)}")
         if group != "random providers":
             _show_providers(found)
@@ -150,10 +148,8 @@ def main() -> None:
 def _show_sharing(found: list[Sharing]) -> None:
     total, jain = [s.total for s in found], [s.jain for s in found]
     refusals = median(s.refusals_per_1000 for s in found)
-    print(
-        f"{'two processes on one key':30} {median(total):6.3f} ({min(total):.3f})   0.97       {refusals:9.1f}",
-        end="",
-    )
+    print(f"{'two processes on one key':30} {median(total):6.3f} ({min(total):.3f})", end="")
+    print(f"   0.97       {refusals:9.1f}", end="")
     print(f"   Jain {median(jain):.2f} ({min(jain):.2f}), target 0.85 (0.55)")
 
 

@@ -12,7 +12,6 @@ released at once and the next waiter has it.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from llmtop.config.schema import ExecutionConfig, LimitsConfig, Range, RetryConf
 from llmtop.model import Decision
 from llmtop.policy.limiter import Cause, Cost, Rate, Resource, Rotation, Ticket, Wait
 from llmtop.policy.tuner import Record, Report, Tuner
+from llmtop.submit.alarm import Alarm
 from llmtop.submit.line import Lease, Line, Waiter
 from llmtop.submit.steering import LaneSettings, steering_of
 
@@ -30,6 +30,7 @@ __all__ = ["KEEP", "Cause", "Cost", "Lane", "Lease", "Line", "Report"]
 KEEP: Final = "keep"
 """For `Lane.set`: leave this limit as it is (None means: no limit)."""
 Limit = float | None | Literal["keep"]
+_LEAST_TICK_S = 0.01
 _BLOCK_ORDER = (Cause.PAUSE, Cause.BUDGET, Cause.MEMORY, Cause.WRITER, Cause.LOOP)
 
 
@@ -67,9 +68,8 @@ class Lane:
         self._steering.journal.listener = self._tell
         self._rotation: Rotation[Waiter] = Rotation()
         self._lines: list[Line] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._ticker: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(clock, self.pump)
+        self._ticker = Alarm(clock, self._tick)
         self._cause: Cause | None = None
 
     def __repr__(self) -> str:
@@ -238,7 +238,7 @@ class Lane:
         answer = self._limiter.admit(now, cost)
         if isinstance(answer, Ticket):
             self._steering.sent(now, answer)
-            if self._ticker is None:
+            if not self._ticker.is_set:
                 self._start_ticking()
         elif answer.cause is Cause.CONCURRENCY:
             self._steering.blocked(now)
@@ -246,12 +246,10 @@ class Lane:
 
     def _start_ticking(self) -> None:
         """Let the tuner see time pass while something is on its way or waits."""
-        if self._ticker is None and self._steering.is_tuning and (self.in_flight or self.waiting):
-            delay = self._steering.tick(self.clock()) - self.clock()
-            self._ticker = asyncio.get_running_loop().call_later(max(0.01, delay), self._tick)
+        if self._steering.is_tuning and (self.in_flight or self.waiting) and not self._ticker.is_set:
+            self._ticker.set(max(self._steering.tick(self.clock()), self.clock() + _LEAST_TICK_S))
 
     def _tick(self) -> None:
-        self._ticker = None
         self._start_ticking()
         self.pump()
 
@@ -277,7 +275,7 @@ class Lane:
 
     def pump(self) -> None:
         """Grant to as many heads as fit, then arm the timer for the next and mark what binds."""
-        if self._timer is None and self._cause is None and self._rotation.head() is None:
+        if not self._alarm.is_set and self._cause is None and self._rotation.head() is None:
             return
         cause, until = None, math.inf
         while (queue := self._rotation.head()) is not None:
@@ -289,7 +287,7 @@ class Lane:
                 break
             self._rotation.serve(queue, self._limiter.share(waiter.cost))
             waiter.future.set_result(Lease(self, answer))
-        self._arm(until)
+        self._alarm.set(until)
         self._cause = cause
         for line in self._lines:
             self._mark(line)
@@ -304,20 +302,3 @@ class Lane:
             cause = self._cause
         if cause is not line.waits.binding:
             line.waits.mark(self.clock(), cause)
-
-    def _arm(self, until: float) -> None:
-        """Keep one timer, for the earliest moment at which the head can be admitted."""
-        if until == self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._timer_at = until
-        if until < math.inf:
-            delay = max(0.0, until - self.clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._rung)
-
-    def _rung(self) -> None:
-        self._timer = None
-        self._timer_at = math.inf
-        self.pump()

@@ -14,10 +14,10 @@ from llmtop.config.schema import Range, TunerConfig
 from llmtop.model import Outcome
 from llmtop.policy.tuner import Flight, Mode, Phase, Record, Report, Tuner
 
-BOUNDS = Range(1, 8, 128)
+BOUNDS, ALONE = Range(1, 8, 128), Range(1, 1, 1)
 
 
-def tuner_of(bounds: Range = BOUNDS, seed: int = 1, packs: Range = Range(1, 1, 1)) -> Tuner:
+def tuner_of(bounds: Range = BOUNDS, seed: int = 1, packs: Range = ALONE) -> Tuner:
     return Tuner(TunerConfig(), bounds, packs, 60.0, 120.0, random.Random(seed).uniform)
 
 
@@ -38,7 +38,9 @@ class World:
 
     step_s = 0.05
 
-    def __init__(self, tuner: Tuner, serve: Serve, *, demand: Callable[[float], int] = lambda now: 10**9) -> None:
+    def __init__(
+        self, tuner: Tuner, serve: Serve, *, demand: Callable[[float], int] = lambda now: 10**9
+    ) -> None:
         self.tuner, self.serve, self.demand = tuner, serve, demand
         self.now = 0.0
         self.left: list[tuple[float, Flight, Report]] = []
@@ -223,7 +225,8 @@ def test_what_is_no_signal_moves_nothing(outcome: Outcome) -> None:
     tuner = tuner_of()
     for number in range(500):
         flight = tuner.departed(0.1 * number, 3, 100.0)
-        tuner.answered(0.1 * number + 0.05, flight, Report(outcome=outcome, latency_s=0.05, retry_after_s=60.0))
+        report = Report(outcome=outcome, latency_s=0.05, retry_after_s=60.0)
+        tuner.answered(0.1 * number + 0.05, flight, report)
 
     assert flush(tuner) == []
     assert (tuner.concurrency, tuner.requests.pace, tuner.tokens.pace) == (8, None, None)
