@@ -350,3 +350,11 @@ async def test_a_key_is_drawn_without_waiting_for_the_engine() -> None:
 
         assert "» 33" in view.text("throughput")
         assert time.monotonic() - started < 0.25
+
+
+async def test_a_change_that_waits_for_its_repeats_is_sent_when_the_viewer_leaves() -> None:
+    async with viewer() as view:
+        view.app.screen.action_do("conc_up")
+        view.app.screen.action_do("detach")
+
+    assert view.sent == [("set", {"concurrency": "33"})]

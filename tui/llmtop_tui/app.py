@@ -343,7 +343,13 @@ class DashboardApp(GuardedApp):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.session is not None:
+            self.session.on_redraw = _nothing  # the screen is gone; what is said now is said to nobody
+            self.session.on_say = _nothing
             await self.session.close()
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is left to see it."""
 
 
 async def watch(door: RunDoor, options: ViewOptions) -> ViewEnd:

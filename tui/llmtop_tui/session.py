@@ -72,6 +72,10 @@ class Session:
 
     async def close(self) -> None:
         """End the feed, send what waits, let go of the door."""
+        held_back, self._held_back = self._held_back, None
+        if held_back is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.send(held_back), 1.0)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -102,7 +102,7 @@ def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
 
 
 def _history(e: ErrorsView, width: int, looks: Looks) -> list[Line]:
-    room = min(60, width - 20)
+    room = min(30 if looks.glyphs.name == "utf8" else 60, width - 20)
     rows = []
     for name, values in (("429", e.history_429), ("5xx", e.history_5xx)):
         drawn = plot([float(value) for value in values], room, 1, looks.glyphs.name)[0]

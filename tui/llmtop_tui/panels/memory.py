@@ -23,7 +23,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     source = "" if is_tight else f" ({m.source})" if m.limit_bytes is not None else ", no limit found"
     mark = "mark " if is_tight else f"mark {fmt.percent(m.threshold)} = "
     used = (fmt.memory_pair(m.working_set_bytes, m.limit_bytes), "strong" if role == "plain" else role)
-    growth = "-" if m.growth_bytes_per_min is None else _signed(m.growth_bytes_per_min)
+    growth = "-" if m.growth_bytes_per_min is None else f"{_signed(m.growth_bytes_per_min)}/min"
     return [
         spread(line(used, (source, "muted")), line((_share_text(m, looks), role)), width),
         gauge(m, width, looks),
@@ -34,7 +34,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
             " ui " if is_tight else "  viewer ",
             (fmt.memory(scene.viewer_rss_bytes), "strong"),
         ),
-        line("" if is_tight else "growth ", (growth, "strong"), "/min  guard ", guard(m)),
+        line("" if is_tight else "growth ", (growth, "strong"), "  guard ", guard(m)),
     ][:height]
 
 

@@ -40,15 +40,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         (_cpu(p.cpu_pct), "strong"),
     )
     body.append(load)
-    body.append(
-        line(
-            "engine cpu ",
-            (_cpu(p.engine_cpu_pct), "strong"),
-            "  fds ",
-            (fmt.short(p.open_files), "strong"),
-            f"/{fmt.short(p.open_files_limit)}",
-        )
-    )
+    body.append(_group(p))
     return body[:height]
 
 
@@ -64,7 +56,10 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         ("engine ", "plain"),
         (fmt.memory(rss), "strong"),
         (f" cpu {_cpu(p.engine_cpu_pct)}", "plain"),
-        (f"  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ", "plain"),
+        (
+            f"  group {fmt.short(p.cgroup_processes)}  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ",
+            "plain",
+        ),
     ]
     if p.python_processes:
         glyph, role = (f"{looks.glyphs.warn} ", _role(p)) if p.warning else ("", "plain")
@@ -74,6 +69,19 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     else:
         spans.append(("no other python", "plain"))
     return tuple(spans)
+
+
+def _group(p: ProcessView) -> Line:
+    """How many processes share this memory limit; the engine's own use."""
+    return line(
+        "group ",
+        (fmt.short(p.cgroup_processes), "strong"),
+        "  engine ",
+        (_cpu(p.engine_cpu_pct), "strong"),
+        "  fds ",
+        (fmt.short(p.open_files), "strong"),
+        f"/{fmt.short(p.open_files_limit)}",
+    )
 
 
 def _neighbours(p: ProcessView, width: int, room: int, looks: Looks) -> list[Line]:

@@ -44,7 +44,7 @@ _BOXES = (
 
 
 class OverviewScreen(RunScreen):
-    """Panels above, the table of what is in flight below; tuner, errors and log at the right of a wide screen."""
+    """Panels above, the table of what is in flight below; tuner, errors and log at its side when wide."""
 
     PLACE: ClassVar[keys.Place] = "overview"
     TAB: ClassVar[str] = "1"
