@@ -103,7 +103,9 @@ class Evidence:
     ) -> float:
         level = flight.level
         scatter = self._scatter(level)
-        e = 0.5 if scatter > _SCATTERED else _SOME_SCATTER_WEIGHT if scatter > _SOME_SCATTER else 0.0
+        e = 0.5 if scatter > _SCATTERED else 0.0
+        if self.mode is Mode.CONCURRENCY and _SOME_SCATTER < scatter <= _SCATTERED:
+            e += _SOME_SCATTER_WEIGHT
         if self.mode is Mode.RATE and level >= 0.94 * max(1, traffic.top_level(now)):
             return e - 0.5
         is_below = highest - level > 1 and level < 0.95 * highest

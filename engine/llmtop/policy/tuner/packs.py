@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
 _MEMORY = 600.0
-_FEW, _SOME = 12.0, 60.0
+_FEW, _SOME = 20.0, 60.0
 _SMALLER = 0.03
 """Where nothing is gained by it, the smaller pack: a bad answer loses less."""
 _MOVE_EVERY, _MOVE_NEEDS = 6, 8.0
@@ -87,7 +87,7 @@ class Packs:
         draw = self._uniform(0.0, 1.0)
         for place in self._neighbours():
             arm = self._arms[place]
-            share = 0.25 if arm.requests < _FEW else 0.12 if arm.requests < _SOME else 0.05
+            share = 0.25 if arm.requests < _FEW else 0.18 if arm.requests < _SOME else 0.05
             if draw < share:
                 return arm.size
             draw -= share
