@@ -161,8 +161,7 @@ async def test_a_retry_of_an_unknown_item_is_refused(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-)
+@pytest.mark.parametrize(("verb", "words"), [("set", "--set KEY=VALUE"), ("stop", "nobody runs")])
 async def test_what_needs_an_engine_is_refused_with_the_way_to_do_it(
     folder: Path, verb: str, words: str
 ) -> None:
