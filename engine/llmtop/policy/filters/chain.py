@@ -1,0 +1,212 @@
+"""Filters in a row over one output: what comes out, what each did, and who rejected it.
+
+A text is one leaf. Of a structured output (a parsed JSON value) every string is a leaf: filters
+that change texts go leaf by leaf and keep the structure; filters that judge see all leaves, joined
+by line ends. Keys, numbers and truths are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llmtop.model import Item
+from llmtop.policy.filters.duplicate import DigestMemory
+from llmtop.policy.filters.verdicts import (
+    Changed,
+    Filter,
+    FilterContext,
+    OnReject,
+    Pass,
+    Rejected,
+    Seen,
+    Verdict,
+)
+
+_MAX_DEPTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One filter, and what follows when it rejects."""
+
+    filter: Filter
+    on_reject: OnReject = "keep"
+    """"keep": the item is rejected; "retry": it is asked again first."""
+    max_asks: int = 1
+    """How often an item is asked at the most because of this filter, the first time included."""
+    explain: bool = False
+    """Whether the reason goes into the next prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Who rejected an output, why, and what follows."""
+
+    use: str
+    place: int
+    """Position in the chain, from 1."""
+    rule: str
+    reason: str
+    text: str
+    """What was rejected, as the earlier filters left it."""
+    step: Step
+
+    @property
+    def message(self) -> str:
+        """One sentence for `error.message`."""
+        return f"{self.rule}: {self.reason}"
+
+    def is_asked_again(self, asks: int) -> bool:
+        """Whether an item that has been asked `asks` times is asked once more."""
+        return self.step.on_reject == "retry" and asks < self.step.max_asks
+
+    @property
+    def explanation(self) -> str | None:
+        """What the next prompt says about it, or None."""
+        if not self.step.explain:
+            return None
+        return f"Your previous answer could not be used: it {self.reason}. Answer again, without that fault."
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """What became of an output."""
+
+    output: Any
+    """As the filters left it, also where it was rejected."""
+    trail: tuple[Mapping[str, Any], ...]
+    """What each filter that did something did, for `Result.filters`: use, place, hits and what or reason."""
+    rejected_by: Rejection | None = None
+
+
+class FilterChain:
+    """Runs its filters in order; the first that rejects ends it. Holds no state of a run."""
+
+    def __init__(self, steps: Sequence[Step], *, remember: int = 0) -> None:
+        self.steps = tuple(steps)
+        self._remember = remember
+
+    def __repr__(self) -> str:
+        return f"FilterChain({', '.join(step.filter.name for step in self.steps)})"
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def memory(self) -> DigestMemory:
+        """Return a new memory of outputs, as large as the chain needs: one for each run."""
+        return DigestMemory(max(1, self._remember))
+
+    def run(self, output: Any, item: Item, seen: Seen) -> ChainResult:
+        """Filter an output: a text, or a parsed JSON value. Raises for none."""
+        context = FilterContext(item, seen, output)
+        trail: list[Mapping[str, Any]] = []
+        for place, step in enumerate(self.steps, start=1):
+            name = step.filter.name
+            output, verdict = _applied(step.filter, output, context)
+            if isinstance(verdict, Pass):
+                continue
+            entry = {"use": name, "place": place, "hits": verdict.hits}
+            if isinstance(verdict, Rejected):
+                trail.append({**entry, "reason": verdict.reason})
+                text = _whole(output)
+                rejection = Rejection(name, place, verdict.rule, verdict.reason, text, step)
+                return ChainResult(output, tuple(trail), rejection)
+            trail.append({**entry, "what": verdict.what})
+            context = replace(context, value=output)
+        return ChainResult(output, tuple(trail))
+
+
+class FilterCounts:
+    """Hits of one chain's filters, added up over a run: the state that the chain does not hold."""
+
+    def __init__(self, chain: FilterChain) -> None:
+        self.names = tuple(step.filter.name for step in chain.steps)
+        self.seen = 0
+        self.hits = [0] * len(chain)
+        self.changed = [0] * len(chain)
+        self.rejected = [0] * len(chain)
+
+    def add(self, result: ChainResult) -> None:
+        """Count one output."""
+        self.seen += 1
+        for entry in result.trail:
+            place = entry["place"] - 1
+            self.hits[place] += entry["hits"]
+            counts = self.rejected if "reason" in entry else self.changed
+            counts[place] += 1
+
+
+def _applied(rule: Filter, output: Any, context: FilterContext) -> tuple[Any, Verdict]:
+    if isinstance(output, str):
+        verdict = _judged(rule, output, context)
+        return (verdict.text if isinstance(verdict, Changed) else output), verdict
+    if rule.sees == "whole":
+        return output, rule.apply(_whole(output), context)
+    return _LeafByLeaf(rule, context).applied(output)
+
+
+def _judged(rule: Filter, text: str, context: FilterContext) -> Verdict:
+    """Apply a filter to a leaf. One that leaves nothing of it has rejected it: blank is no answer."""
+    verdict = rule.apply(text, context)
+    if isinstance(verdict, Changed) and not verdict.text.strip() and text.strip():
+        return Rejected(rule.name, f"has nothing left ({verdict.what})", verdict.hits)
+    return verdict
+
+
+class _LeafByLeaf:
+    """One filter over all texts of a structured output; the first rejection stands."""
+
+    def __init__(self, rule: Filter, context: FilterContext) -> None:
+        self._rule = rule
+        self._context = context
+        self._hits = 0
+        self._what: list[str] = []
+        self._rejected: Rejected | None = None
+
+    def applied(self, output: Any) -> tuple[Any, Verdict]:
+        changed = _mapped(output, self._leaf, 0)
+        if self._rejected is not None:
+            return output, self._rejected
+        if not self._what:
+            return output, Pass()
+        return changed, Changed("", self._hits, "; ".join(dict.fromkeys(self._what)))
+
+    def _leaf(self, text: str) -> str:
+        if self._rejected is not None:
+            return text
+        verdict = _judged(self._rule, text, self._context)
+        if isinstance(verdict, Rejected):
+            self._rejected = verdict
+        elif isinstance(verdict, Changed):
+            self._hits += verdict.hits
+            self._what.append(verdict.what)
+            return verdict.text
+        return text
+
+
+def _mapped(value: Any, leaf: Callable[[str], str], depth: int) -> Any:
+    """Return the value with each of its texts mapped; what lies deeper than an answer may is left alone."""
+    if isinstance(value, str):
+        return leaf(value)
+    if depth > _MAX_DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        return {key: _mapped(inner, leaf, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(inner, leaf, depth + 1) for inner in value]
+    return value
+
+
+def _whole(output: Any) -> str:
+    if isinstance(output, str):
+        return output
+    leaves: list[str] = []
+
+    def keep(text: str) -> str:
+        leaves.append(text)
+        return text
+
+    _mapped(output, keep, 0)
+    return "\n".join(leaves)
