@@ -30,10 +30,14 @@ class FakeDoor:
 
     run_id = "r-1"
 
-    def __init__(self, first: Snapshot = SAMPLE, *, is_lively: bool = False, confirms: bool = True) -> None:
+    def __init__(
+        self, first: Snapshot = SAMPLE, *, is_lively: bool = False, confirms: bool = True, pace: int = 2
+    ) -> None:
         self.now = _moved_to_now(first) if is_lively else first
         self.is_lively = is_lively
         self.confirms = confirms
+        self.pace = pace
+        """New rows in every snapshot of a lively run."""
         """Whether the change of a command shows in the next snapshot."""
         self.commands: list[Command] = []
         self.refusal = ""
@@ -114,7 +118,7 @@ class FakeDoor:
             return replace(now, at=time.time(), version=now.version + 1)
         chance, at = self._random, time.time()
         t = now.throughput
-        rate = max(0.0, 1.98 + 0.3 * math.sin(at / 9) + chance.uniform(-0.2, 0.2))
+        rate = max(0.0, 1.98 + 0.3 * math.sin(at / 9) + chance.uniform(-0.2, 0.2)) * self.pace / 2
         done = now.counts.done + chance.randint(20, 40)
         throughput = replace(
             t,
@@ -151,7 +155,7 @@ class FakeDoor:
 
     def _rows(self, at: float) -> tuple[FlightRow, ...]:
         rows = [row for row in self.now.rows if row.via == "rt"]
-        for _ in range(2):
+        for _ in range(self.pace):
             self._number += 1
             rows.insert(0, replace(rows[0], key=f"p{self._number:05d}", started_at=at, state="sent", note=""))
         finished = [

@@ -1,7 +1,7 @@
 """A viewer over a fake run, for tests and measurements that need a real terminal.
 
-`python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`. Says on stderr, as JSON, how it ended,
-how often its event loop ticked (every 20 ms) and the longest gap between two ticks.
+`python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`, `pace=N`: new rows a snapshot.
+Says on stderr, as JSON, how it ended, how often its event loop ticked (every 20 ms) and the longest gap between two ticks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def _main(interval_s: float, options: dict[str, object]) -> None:
     from llmtop_tui.app import ViewOptions, watch
 
     beats: list[float] = []
-    door = FakeDoor(is_lively=interval_s > 0)
+    door = FakeDoor(is_lively=interval_s > 0, pace=int(str(options.pop("pace", 2))))
     if options.pop("paused", False):
         door.push(state="paused")
     beating = asyncio.create_task(_beat(beats))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from llmtop_tui import keys
@@ -48,8 +50,11 @@ def test_the_help_names_every_key_and_those_of_the_screen_first() -> None:
     assert text.index("open the run under the cursor") < text.index("concurrency doubled")
 
 
-def test_the_docs_have_a_row_for_every_key() -> None:
+def test_the_docs_have_the_table_of_keys_as_it_is() -> None:
+    page = Path(__file__).parents[2] / "docs" / "dashboard.md"
+
     assert keys.markdown().count("\n") == len(keys.TABLE) + 2
+    assert keys.markdown() in page.read_text(encoding="utf-8")
 
 
 def test_every_action_of_the_table_is_done_by_somebody() -> None:

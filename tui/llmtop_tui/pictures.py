@@ -35,6 +35,7 @@ from llmtop.snapshot import (
     ThroughputView,
     TunerView,
 )
+from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
@@ -295,6 +296,7 @@ RUNS = (
         "openai/gpt-4.1-nano",
     ),
 )
+KEYS_START, KEYS_END = "<!-- keys: made by llmtop_tui.pictures -->", "<!-- end of keys -->"
 _SIZES = ((80, 24), (120, 40), (200, 50))
 _FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -355,12 +357,12 @@ def over_list() -> DashboardApp:
     return DashboardApp(_options(), list_runs=list_runs, open_run=open_run, wall=_at)
 
 
-async def picture(app: DashboardApp, size: tuple[int, int], keys: tuple[str, ...] = ()) -> str:
+async def picture(app: DashboardApp, size: tuple[int, int], presses: tuple[str, ...] = ()) -> str:
     """The screen as SVG after these keys; fonts are the reader's own."""
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         app.redraw()
-        for key in keys:
+        for key in presses:
             if key == "wait":
                 await asyncio.sleep(0.35)
             else:
@@ -387,15 +389,22 @@ async def write_all(folder: Path) -> list[Path]:
         ("errors-100x30", lambda: over_run(SAMPLE), (100, 30), ("5",)),
     ]
     written = []
-    for name, make, size, keys in wanted:
+    for name, make, size, presses in wanted:
         path = folder / f"{name}.svg"
-        path.write_text(await picture(make(), size, keys), encoding="utf-8")
+        path.write_text(await picture(make(), size, presses), encoding="utf-8")
         written.append(path)
     return written
 
 
+def with_keys(page: str) -> str:
+    """The page with the table of keys between its two markers."""
+    before, _, rest = page.partition(KEYS_START)
+    _, _, after = rest.partition(KEYS_END)
+    return f"{before}{KEYS_START}\n{keys.markdown()}{KEYS_END}{after}"
+
+
 def main() -> None:
-    """Write the pictures into the folder that is named."""
+    """Write the pictures into the folder that is named, and the keys into `dashboard.md` beside it."""
     if len(sys.argv) != 2:
         sys.exit("llmtop_tui.pictures: name the folder to write to, as in docs/pictures")
     os.environ["TZ"] = "UTC"
@@ -403,6 +412,9 @@ def main() -> None:
     time.tzset()
     for path in asyncio.run(write_all(Path(sys.argv[1]))):
         sys.stderr.write(f"wrote {path}\n")
+    page = Path(sys.argv[1]).parent / "dashboard.md"
+    if page.exists():
+        page.write_text(with_keys(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
