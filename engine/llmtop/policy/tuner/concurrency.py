@@ -48,6 +48,16 @@ class Concurrency:
         """When more is looked for again, while the phase is hold after a refusal."""
         return self._prober.next_at
 
+    @property
+    def next_test_at(self) -> float:
+        """When the next test of fewer or more is due, while growth was ended by delay."""
+        return self._tests.next_at
+
+    @property
+    def latency_ratio(self) -> float:
+        """Seconds per unit of work now against the best of 15 minutes."""
+        return self._tests.ratio_to_best()
+
     def belongs_to_last_cut(self, flight: Flight) -> bool:
         """Whether a refused request had left before the last cut: it tells nothing new."""
         return flight.sent_at <= self.cut_at
@@ -81,9 +91,7 @@ class Concurrency:
         """A ceiling of slots refused a request (it has left `traffic` already)."""
         running = self._traffic.in_flight
         if self.belongs_to_last_cut(flight):
-            self._move(
-                now, min(self.limit, max(running, self._floor)), "same burst"
-            )
+            self._move(now, min(self.limit, max(running, self._floor)), "same burst")
             self._prober.base = min(self._prober.base, self.limit)
             return
         since_cut = now - self.cut_at

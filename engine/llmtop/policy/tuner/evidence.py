@@ -1,13 +1,14 @@
 """Was it a ceiling of slots or a rate? The wrong actuator is slow and noisy.
 
 Each refusal that stands for an episode adds evidence between -1 (ceiling) and +1 (rate); the mode
-follows with hysteresis. Source: section 4.3 of the control specification, compared in simulation.
+follows with hysteresis. The weights were compared with others in `benchmarks/control`.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
+from typing import NamedTuple
 
 from llmtop.model import Outcome
 from llmtop.policy.tuner.traffic import Traffic
@@ -22,8 +23,35 @@ _IN_A_ROW, _CERTAIN = 2, 0.46
 """One weak sign is not enough for a rate: two in a row, or a strong one."""
 
 
+class Scene(NamedTuple):
+    """What was going on when a request was refused."""
+
+    now: float
+    flight: Flight
+    report: Report
+    traffic: Traffic
+    phase: Phase
+    limit: int
+    cut_at: float
+
+    @property
+    def is_in_hold(self) -> bool:
+        """Whether nobody had asked for more just before."""
+        return self.phase is Phase.HOLD
+
+    @property
+    def is_after_cut(self) -> bool:
+        """Whether it left late enough to have seen the last cut."""
+        return self.flight.sent_at > self.cut_at + self.traffic.reject_latency_s
+
+    @property
+    def highest_running(self) -> int:
+        """The highest level that left after the last cut and still runs; 0: none."""
+        return max((other.level for other in self.traffic.running_since(self.cut_at)), default=0)
+
+
 class Evidence:
-    """What kind of limit refuses; 0: nobody knows."""
+    """What kind of limit refuses: `kind` is above 0 for a rate, below for a ceiling; 0: nobody knows."""
 
     def __init__(self) -> None:
         self.kind = 0.0
@@ -37,82 +65,52 @@ class Evidence:
         """Whether a wait that was asked for concerns the refused request alone."""
         return self.kind <= _CONFIRMED
 
-    def weigh(
-        self,
-        now: float,
-        flight: Flight,
-        report: Report,
-        traffic: Traffic,
-        phase: Phase,
-        limit: int,
-        cut_at: float,
-    ) -> Mode:
+    def weigh(self, scene: Scene) -> Mode:
         """Take in the refusal that opens an episode; return the mode from now on."""
-        named = _named(report)
+        named = _named(scene.report)
         if named is not None:
             self.kind = named
+            self._in_favour = _IN_A_ROW
         else:
-            since_cut = now - cut_at
-            e = self._of_wait(report.wait_s, flight, traffic, phase, since_cut)
-            highest = max((other.level for other in traffic.running_since(cut_at)), default=0)
-            if report.wait_s is not None and self._is_lower(now, flight.level, traffic, highest):
-                e += 0.4
-            if flight.sent_at > cut_at + traffic.reject_latency_s:
-                e += self._of_level(now, flight, traffic, phase, limit, highest)
+            e = self._of_wait(scene) + (self._of_level(scene) if scene.is_after_cut else 0.0)
             self.kind = max(-1.0, min(1.0, 0.7 * self.kind + 0.6 * e))
             self._in_favour = self._in_favour + 1 if e > 0.0 else 0
-        self._last_wait_s = report.wait_s
-        self._levels.append(flight.level)
+        self._last_wait_s = scene.report.wait_s
+        self._levels.append(scene.flight.level)
         if self.kind > _SWITCH and (self._in_favour >= _IN_A_ROW or self.kind > _CERTAIN):
             self.mode = Mode.RATE
         elif self.kind < -_SWITCH:
             self.mode = Mode.CONCURRENCY
         return self.mode
 
-    def _of_wait(
-        self,
-        wait_s: float | None,
-        flight: Flight,
-        traffic: Traffic,
-        phase: Phase,
-        since_cut: float,
-    ) -> float:
+    def _of_wait(self, scene: Scene) -> float:
+        """What Retry-After tells: a computed or long one speaks for a rate, none for a ceiling."""
+        wait_s = scene.report.wait_s
         if wait_s is None:
             return -0.25
         e = 0.8 if wait_s >= 5.0 else 0.0
         is_other = self._last_wait_s is not None and abs(wait_s - self._last_wait_s) > 1e-3
         if is_other or abs(wait_s - round(wait_s)) > 1e-3:
             e += 0.4
-        is_held_by_slots = phase is Phase.HOLD and self.mode is Mode.CONCURRENCY
-        if is_held_by_slots and since_cut > traffic.latency_or_s:
+        is_held_by_slots = scene.is_in_hold and self.mode is Mode.CONCURRENCY
+        if is_held_by_slots and scene.now - scene.cut_at > scene.traffic.latency_or_s:
             e += 0.25
-        return e
+        return e + (0.4 if _is_lower(scene) else 0.0)
 
-    @staticmethod
-    def _is_lower(now: float, level: int, traffic: Traffic, highest: int) -> bool:
-        """Whether it was refused below what others do now, or far below what succeeded just before.
-
-        A ceiling that others move falls slowly; a rate refuses at any level.
-        """
-        if level < highest and level <= 0.85 * traffic.top_level(now):
-            return True
-        return level <= _FAR_BELOW * traffic.top_level(now, _JUST_S)
-
-    def _of_level(
-        self, now: float, flight: Flight, traffic: Traffic, phase: Phase, limit: int, highest: int
-    ) -> float:
-        level = flight.level
+    def _of_level(self, scene: Scene) -> float:
+        """What its level tells: a ceiling refuses the highest, a rate refuses at any level."""
+        level, traffic = scene.flight.level, scene.traffic
+        is_by_slots = self.mode is Mode.CONCURRENCY
         scatter = self._scatter(level)
         e = 0.5 if scatter > _SCATTERED else 0.0
-        if self.mode is Mode.CONCURRENCY and _SOME_SCATTER < scatter <= _SCATTERED:
+        if is_by_slots and _SOME_SCATTER < scatter <= _SCATTERED:
             e += _SOME_SCATTER_WEIGHT
-        if self.mode is Mode.RATE and level >= 0.94 * max(1, traffic.top_level(now)):
+        if not is_by_slots and level >= 0.94 * max(1, traffic.top_level(scene.now)):
             return e - 0.5
+        highest = scene.highest_running
         is_below = highest - level > 1 and level < 0.95 * highest
-        is_far_below = phase is Phase.HOLD and self.mode is Mode.CONCURRENCY and level <= 0.75 * limit
-        if is_below or is_far_below:
-            return e + 0.5
-        return e - 0.2
+        is_far_below = is_by_slots and scene.is_in_hold and level <= 0.75 * scene.limit
+        return e + 0.5 if is_below or is_far_below else e - 0.2
 
     def _scatter(self, level: int) -> float:
         """How much the levels of the last episodes differ from one to the next, as a share; 0: too few."""
@@ -123,11 +121,20 @@ class Evidence:
         return sum(steps) / len(steps)
 
 
+def _is_lower(scene: Scene) -> bool:
+    """Whether it was refused below what others do now, or far below what succeeded just before.
+
+    A ceiling that others move falls slowly.
+    """
+    level, traffic = scene.flight.level, scene.traffic
+    if level < scene.highest_running and level <= 0.85 * traffic.top_level(scene.now):
+        return True
+    return level <= _FAR_BELOW * traffic.top_level(scene.now, _JUST_S)
+
+
 def _named(report: Report) -> float | None:
-    if report.outcome in (Outcome.REFUSED_RATE, Outcome.REFUSED_RAMP) or report.scope in (
-        "requests",
-        "tokens",
-    ):
+    is_rate = report.outcome in (Outcome.REFUSED_RATE, Outcome.REFUSED_RAMP)
+    if is_rate or report.scope in ("requests", "tokens"):
         return 1.0
     if report.outcome is Outcome.REFUSED_CONCURRENCY or report.scope == "concurrency":
         return -1.0

@@ -50,7 +50,7 @@ class HoldTests:
         self._tuning = tuning
         self._slow_s = float("inf") if timeout_s is None else timeout_s / 2.0
         self._gap_s = _FIRST_GAP_S
-        self._next_at = 0.0
+        self.next_at = 0.0
         self._next: Direction = "down"
         self._test: _Test | None = None
         self._since = -1e9
@@ -72,7 +72,7 @@ class HoldTests:
         self._test = None
         self._forget(now)
         self._gap_s = _FIRST_GAP_S
-        self._next_at = now + (_SOON_S if is_down_next else self._gap_s)
+        self.next_at = now + (_SOON_S if is_down_next else self._gap_s)
         self._next = "down"
 
     def abort(self, now: float) -> int | None:
@@ -86,13 +86,13 @@ class HoldTests:
 
     def due(self, now: float, limit: int, bounds: tuple[int, int]) -> Move | None:
         """Start the test that is due, where there is a measure to compare it with."""
-        if self._test is not None or now < self._next_at:
+        if self._test is not None or now < self.next_at:
             return None
         before = self._before if self._before.count else self._current
         if before.count < self._need(limit):
             return None
         direction = self._next
-        if direction == "up" and self._ratio_to_best(now) > 0.8 * self._tuning.latency_budget:
+        if direction == "up" and self.ratio_to_best() > 0.8 * self._tuning.latency_budget:
             direction = "down"
         new = round(limit * (_DOWN if direction == "down" else _UP))
         new = min(new, limit - 1) if direction == "down" else max(new, limit + 1)
@@ -133,12 +133,12 @@ class HoldTests:
         said = f"throughput elasticity {e.value:.2f}"
         if test.direction == "down":
             if e.value < e_min - 0.5 * e.error:
-                self._next, self._next_at = "down", now
+                self._next, self.next_at = "down", now
                 return Move(test.new, "concurrency", f"{said} < {e_min:g}: fewer do as much")
             self._next = "up" if e.value > 0.75 or self._next == "down" else "down"
             self._postpone(now)
             if e.value > 0.75:
-                self._next_at = now + _SOON_S
+                self.next_at = now + _SOON_S
         elif e.value >= e_min + 0.3 * e.error:
             return Move(
                 test.new, "concurrency", f"{said} >= {e_min:g}: more help", step=max(1, test.new // 2)
@@ -164,13 +164,13 @@ class HoldTests:
             return None
         slower = Slowdown(self._first, block)
         if slower.ratio > max(1.35, 1.0 + 3.0 * slower.error):
-            self._next, self._next_at = "down", now
+            self._next, self.next_at = "down", now
         elif is_delay and slower.ratio < min(0.87, 1.0 - 2.5 * slower.error):
-            self._next, self._next_at = "up", now
+            self._next, self.next_at = "up", now
         return None
 
     def _within_budget(self, now: float, d: float, limit: int) -> Move | None:
-        ratio, budget = self._ratio_to_best(now, d), self._tuning.latency_budget
+        ratio, budget = self.ratio_to_best(d), self._tuning.latency_budget
         is_slow = self._slow_share > _SLOW_SHARE
         if (ratio <= budget and not is_slow) or now < self._budget_at:
             return None
@@ -179,7 +179,8 @@ class HoldTests:
         why = f"{ratio:.1f} times the best latency" if ratio > budget else "answers near the time limit"
         return Move(max(1, new), "concurrency", f"{why}: budget {budget:g}")
 
-    def _ratio_to_best(self, now: float, d: float | None = None) -> float:
+    def ratio_to_best(self, d: float | None = None) -> float:
+        """Return seconds per work (`d`, or the last) against the best of 15 minutes."""
         if not self._best:
             return 1.0
         return (self._best[-1][1] if d is None else d) / max(1e-12, self._best[0][1])
@@ -191,7 +192,7 @@ class HoldTests:
 
     def _postpone(self, now: float) -> None:
         self._gap_s = min(_MAX_GAP_S, _GAP_GROWTH * self._gap_s)
-        self._next_at = now + self._gap_s
+        self.next_at = now + self._gap_s
 
     @staticmethod
     def _need(limit: int) -> int:

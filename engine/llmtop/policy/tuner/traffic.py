@@ -95,7 +95,7 @@ class Traffic:
 
     @property
     def window_s(self) -> float:
-        """How long a raised limit must stand without complaint: the spec's w."""
+        """How long a raised limit must stand without complaint."""
         return max(1.0, 3.0 * self.reject_latency_s)
 
     def departed(self, now: float, level: int, tokens: float) -> Flight:

@@ -15,15 +15,18 @@ from llmtop.model import Outcome
 from llmtop.policy.tuner.breaker import Breaker
 from llmtop.policy.tuner.concurrency import Concurrency
 from llmtop.policy.tuner.delay import Sample, Work
-from llmtop.policy.tuner.evidence import Evidence
+from llmtop.policy.tuner.evidence import Evidence, Scene
 from llmtop.policy.tuner.packs import Binding, Packs
 from llmtop.policy.tuner.rate import RateLearner
+from llmtop.policy.tuner.telemetry import Telemetry
 from llmtop.policy.tuner.traffic import Traffic
 from llmtop.policy.tuner.words import Flight, Journal, Mode, Phase, Report
 
 _FIRST_GAP_S = 0.1
 _JITTER_S = (0.03, 0.05)
 _OVERLOADS = 3
+_THROTTLED = 200.0
+"""Refusals of 1,000 answers at the floor from which on the provider is said to throttle."""
 _OVERLOAD_WEIGHT = 0.1
 _TICK_S, _IDLE_TICK_S = 0.1, 0.25
 
@@ -41,6 +44,7 @@ class Tuner:
         uniform: Callable[[float, float], float],
     ) -> None:
         self.journal = Journal()
+        self.telemetry = Telemetry()
         self.traffic = Traffic()
         self.evidence = Evidence()
         self.slots = Concurrency(tuning, bounds, timeout_s, self.traffic, self.journal)
@@ -72,6 +76,12 @@ class Tuner:
         return self.evidence.mode
 
     @property
+    def is_at_floor(self) -> bool:
+        """Whether the provider refuses even the least that may be asked: throttled, and not forgotten."""
+        is_least = self.slots.limit <= self._bounds.low
+        return is_least and self.telemetry.refusals_per_1000 > _THROTTLED
+
+    @property
     def canary_at(self) -> float:
         """Nothing leaves before, while the breaker is open."""
         return self.breaker.next_canary_at if self.breaker.is_open else -1e9
@@ -94,6 +104,7 @@ class Tuner:
     def tick(self, now: float) -> float:
         """Let time pass; return when to be asked again."""
         self.journal.flush(now)
+        self.telemetry.tick(now, self.slots.limit)
         self.breaker.tick(now)
         if not self.breaker.is_open:
             self.slots.accepted(now, self.traffic.newly_accepted(now))
@@ -112,7 +123,9 @@ class Tuner:
         """A request ended."""
         self.abandoned(flight)
         outcome = report.outcome
-        if outcome in (Outcome.OK, Outcome.PARTIAL):
+        is_good = outcome in (Outcome.OK, Outcome.PARTIAL)
+        self.telemetry.answered(report.items_ok if is_good else 0, is_refusal=outcome.is_refusal)
+        if is_good:
             self._succeeded(now, flight, report)
         elif outcome is Outcome.REFUSED_OVERLOAD:
             self._overloaded(now, flight, report)
@@ -175,9 +188,9 @@ class Tuner:
 
     def _weigh(self, now: float, flight: Flight, report: Report) -> None:
         old = self.evidence.mode
-        new = self.evidence.weigh(
-            now, flight, report, self.traffic, self.slots.phase, self.slots.limit, self.slots.cut_at
-        )
+        slots = self.slots
+        scene = Scene(now, flight, report, self.traffic, slots.phase, slots.limit, slots.cut_at)
+        new = self.evidence.weigh(scene)
         if new is old:
             return
         self.journal.note(now, "mode", old.value, new.value, f"evidence {self.evidence.kind:+.2f}")

@@ -24,7 +24,7 @@ class Validation:
     def __init__(self, e_min: float, level: float) -> None:
         self._e_min = e_min
         self.level = level
-        """N_val."""
+        """The largest level that is validated."""
         self._good: Window | None = None
         self._window = Window()
 
