@@ -1,7 +1,8 @@
 """A viewer over a fake run, for tests and measurements that need a real terminal.
 
 `python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`, `pace=N`: new rows a snapshot.
-Says on stderr, as JSON, how it ended, how often its event loop ticked (every 20 ms) and the longest gap between two ticks.
+Says on stderr, as JSON, how it ended, how often its event loop
+ticked (every 20 ms) and the longest gap between two ticks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import replace
+
+from llmtop.snapshot import ErrorKind, LogLine
+from llmtop_tui.pictures import SAMPLE
 
 _STARTED = time.monotonic()
 
@@ -21,6 +26,21 @@ async def _beat(beats: list[float]) -> None:
         await asyncio.sleep(0.02)
 
 
+def _hostile() -> dict[str, object]:
+    """Escape sequences and markup wherever somebody else writes."""
+    nasty = "\x1b]0;pwned\x07\x1b]52;c;cHduZWQ=\x07\x9b2J\x1b[2J\x1bPq\x1b\\[/][@click=app.exit]"
+    rows = tuple(replace(row, key=nasty, item_id=nasty, state=nasty, note=nasty) for row in SAMPLE.rows)
+    log = (LogLine(SAMPLE.at, nasty, nasty), *SAMPLE.log)
+    return {
+        "name": nasty,
+        "rows": rows,
+        "log": log,
+        "warnings": (nasty,),
+        "last_command": nasty,
+        "errors": replace(SAMPLE.errors, kinds=(ErrorKind(nasty, 1, 1.0, SAMPLE.at, nasty, nasty),)),
+    }
+
+
 async def _main(interval_s: float, options: dict[str, object]) -> None:
     from fake_door import FakeDoor
 
@@ -28,6 +48,8 @@ async def _main(interval_s: float, options: dict[str, object]) -> None:
 
     beats: list[float] = []
     door = FakeDoor(is_lively=interval_s > 0, pace=int(str(options.pop("pace", 2))))
+    if options.pop("hostile", False):
+        door.push(**_hostile())
     if options.pop("paused", False):
         door.push(state="paused")
     beating = asyncio.create_task(_beat(beats))

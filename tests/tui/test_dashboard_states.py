@@ -94,6 +94,7 @@ async def test_an_ended_run_stays_open_with_its_summary_and_refuses_to_be_steere
         assert "exit code 7" in view.text("summary")
         assert "explanations.jsonl" in view.text("summary")
         assert not view.app.screen.table.display
+        assert "pause" not in view.text("footer")
         await view.press("space")
         assert f"not live any more ({state})" in view.text("status")
         await view.press("q")

@@ -224,3 +224,18 @@ def test_a_resize_is_followed() -> None:
         terminal.wait_for_text("Tuner and settings")
         terminal.resize((40, 10))
         terminal.wait_for_text("tiny screen")
+
+
+def test_no_escape_of_anybody_elses_text_reaches_the_terminal() -> None:
+    with Terminal([sys.executable, CHILD, "0", "hostile=true"], (200, 50)) as terminal:
+        terminal.wait_for_text("RUNNING", 20)
+        for key, words in (("4", "EVIDENCE"), ("5", "KIND"), ("6", "[6 Log]"), ("1", "BATCH")):
+            terminal.send(key)
+            terminal.wait_for_text(words)
+        output = bytes(terminal.output)
+
+        assert b"\x1b]" not in output
+        assert b"\x1bP" not in output
+        assert b"\x9b" not in output.replace("\u281b".encode(), b"")
+        assert output.count(b"\x1b[2J") <= 3
+        assert "[@click=app.exit]" in terminal.screen().text

@@ -11,8 +11,9 @@ from llmtop_tui.looks import Looks
 from llmtop_tui.panels.words import STATE_ROLES
 from llmtop_tui.scene import ENDED_STATES
 
-_FIXED = 2 + 11 + 9 + 8 + 7 + 6 + 9 + 14
-MODEL_FROM_WIDTH = 100
+_FIXED = 64
+"""Cells of all columns but name, start and model."""
+MODEL_FROM_WIDTH = 110
 
 
 def title(runs: Sequence[RunLine] | None, now: float, width: int) -> Line:
@@ -87,10 +88,12 @@ def draw(run: RunLine, width: int, now: float, looks: Looks, *, is_current: bool
 
 
 def _widths(width: int) -> tuple[int, int]:
-    room = max(width - _FIXED, 8)
+    """Cells for name and model; a narrow list leaves the model out."""
     if width < MODEL_FROM_WIDTH:
-        return min(room, 24), 0
-    return min(24, room // 2), min(max(room - 24 - 12, 10), 40)
+        return max(min(width - _FIXED, 24), 8), 0
+    room = width - _FIXED - 12
+    name = min(room // 2, 24)
+    return name, min(room - name, 40)
 
 
 def _started(at: float, now: float) -> str:

@@ -247,7 +247,8 @@ class RunScreen(Screen[None]):
         return () if "screen_0" in self.hidden else line(("  0", "key"), " Runs ")
 
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-        hidden = self.hidden | (keys.control_actions() if self.session.options.is_read_only else frozenset())
+        cannot_steer = scene.is_read_only or (scene.snapshot is not None and not scene.is_live)
+        hidden = self.hidden | (keys.control_actions() if cannot_steer else frozenset())
         is_paused = scene.snapshot is not None and scene.snapshot.state in _PAUSED_STATES
         return [keys.footer(self.PLACE, width, looks, is_paused=is_paused, hidden=hidden)]
 
