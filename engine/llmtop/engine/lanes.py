@@ -26,6 +26,7 @@ class Lanes:
                 config.execution.concurrency,
                 retry=config.retry,
                 tuning=config.tuner,
+                timeout_s=config.provider.timeout,
             )
         return lane
 

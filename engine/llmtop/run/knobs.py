@@ -93,7 +93,8 @@ def _max_cost(run: Run, text: str, origin: str) -> Planned:
 def _tuner(run: Run, text: str, origin: str) -> Planned:
     if text not in ("on", "off"):
         raise BadKnob(f"tuner is {text!r}, and must be on or off")
-    raise BadKnob("tuner: moving the concurrency by itself is not available yet")
+    old = "on" if run.lane.is_tuning else "off"
+    return Change("tuner", old, text), lambda: run.lane.tune(text == "on", by=origin)
 
 
 KNOBS: dict[str, _Reader] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llmtop.model import Outcome
 from llmtop.policy.budget import project
 from llmtop.policy.limiter import Cause, Resource
+from llmtop.policy.tuner import evidence, next_step, phase_words
 from llmtop.snapshot import (
     CostView,
     FlightRow,
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 
 _ROWS = 200
 _SLOW_FACTOR = 3.0
+_RATE_KNOBS = (
+    (
+        "requests_per_second",
+        Resource.REQ,
+        1.0,
+        ("limits.requests_per_second", "limits.requests_per_minute"),
+    ),
+    ("tokens_per_minute", Resource.TOTAL, 60.0, ("limits.tokens_per_minute",)),
+)
+"""Name, resource, seconds of its unit, and the settings that state it."""
 
 
 def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
@@ -62,7 +73,7 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         latency=latency,
         cost=_cost(run),
         errors=run.parts.meters.errors(now, cooldown_s),
-        tuner=_tuner(run),
+        tuner=_tuner(run, now),
         rows=_rows(run, now, at, latency.request.p99),
         log=tuple(run.log),
         warnings=_warnings(run, memory, processes),
@@ -137,33 +148,48 @@ def _cost(run: Run) -> CostView:
     )
 
 
-def _tuner(run: Run) -> TunerView:
+def _tuner(run: Run, now: float) -> TunerView:
     lane = run.lane
-    bounds = lane.bounds
     origins = run.config.origins
     knobs = [
         Knob(
             name="concurrency",
             value=str(lane.concurrency),
-            low=str(bounds.low),
-            high=str(bounds.high),
+            low=str(lane.bounds.low),
+            high=str(lane.bounds.high),
             origin=origins.get("execution.concurrency", "default"),
-        )
+            is_pinned="concurrency" in lane.pinned,
+        ),
+        *_rate_knobs(run),
     ]
-    rate = lane.stated(Resource.REQ)
-    if rate is not None:
-        origin: str | None = origins.get("limits.requests_per_second") or origins.get(
-            "limits.requests_per_minute"
-        )
-        knobs.append(Knob(name="requests_per_second", value=f"{rate:.10g}", origin=origin or "reported"))
-    tokens = lane.stated(Resource.TOTAL)
-    if tokens is not None:
-        said: str = origins.get("limits.tokens_per_minute") or "reported"
-        knobs.append(Knob(name="tokens_per_minute", value=f"{tokens * 60:.10g}", origin=said))
     cap = run.parts.accounts.budget.cap
     if cap is not None:
         knobs.append(Knob(name="max_cost", value=str(cap), origin=origins.get("budget.max_cost", "default")))
-    return TunerView(knobs=tuple(knobs), decisions=tuple(run.decisions))
+    tuner = lane.tuner
+    return TunerView(
+        is_on=lane.is_tuning,
+        knobs=tuple(knobs),
+        phase=phase_words(tuner) if lane.is_tuning else "off: nothing moves by itself",
+        next_step=next_step(tuner, now) if lane.is_tuning else "",
+        evidence=evidence(tuner, now) if lane.is_tuning else (),
+        decisions=tuple(run.decisions),
+        curve=tuner.telemetry.curve,
+    )
+
+
+def _rate_knobs(run: Run) -> list[Knob]:
+    """The limits that were stated: by the config, by hand or by the provider."""
+    lane, origins = run.lane, run.config.origins
+    knobs = []
+    for name, resource, unit_s, keys in _RATE_KNOBS:
+        rate = lane.stated(resource)
+        if rate is None:
+            continue
+        said = [origins[key] for key in keys if key in origins]
+        origin = said[0] if said else "reported"
+        is_pinned = f"rate:{resource}" in lane.pinned
+        knobs.append(Knob(name, f"{rate * unit_s:.10g}", origin=origin, is_pinned=is_pinned))
+    return knobs
 
 
 def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightRow, ...]:
