@@ -3,7 +3,7 @@
 `spawn_engine` starts `python -m llmtop.control.background`, hands it the configs over a pipe and
 reads back, line by line in JSON, how far it is, and at last that it accepts commands or why not.
 The engine ends when its work is done, or stands still until a person does something, and nobody
-looks at it.
+looks at it; after a signal it ends as soon as its runs have stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,25 +25,14 @@ from llmtop.adapters.home import Home
 from llmtop.config.effective import from_record, to_record
 from llmtop.config.input_format import STDIN
 from llmtop.config.schema import RunConfig
+from llmtop.control.faults import as_words, from_words
 from llmtop.control.launch import EngineHere, RunOptions, engine_here
-from llmtop.errors import (
-    ConfigError,
-    InputError,
-    LlmtopError,
-    ProviderRefused,
-    RunOwned,
-    StateError,
-    UsageError,
-)
+from llmtop.control.logs import EngineLog, tidy
+from llmtop.errors import LlmtopError
 
 _LINGER_S = 3.0
 """How long an engine waits for a viewer once it has nothing to do."""
 _POLL_S = 0.25
-
-_KINDS: dict[str, type[LlmtopError]] = {
-    kind.__name__: kind
-    for kind in (LlmtopError, UsageError, ConfigError, InputError, ProviderRefused, StateError)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +54,36 @@ async def spawn_engine(
     """Start an engine in a session of its own; return when it accepts commands.
 
     `on_progress` gets the part of the input that was read, 0 to 1. Raises what the engine met
-    before it could start (ConfigError, InputError, UsageError, RunOwned, StateError).
+    before it could start (ConfigError, InputError, UsageError, RunOwned, StateError). Cancelling
+    it ends the engine. Whoever dies meanwhile leaves it behind, as a hang-up does.
     """
     order = {
         "home": str(home.folder),
         "configs": [to_record(config) for config in configs],
         "options": asdict(options),
     }
-    reads_stdin = any(config.input.path == STDIN for config in configs)
+    process, orders, words = _start(reads_stdin=any(config.input.path == STDIN for config in configs))
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()  # it leaves no zombie
+    loop = asyncio.get_running_loop()
+
+    def hand_over() -> Spawned:
+        with words:
+            with suppress(BrokenPipeError), orders:  # it ended at once: `_listen` says so
+                orders.write(json.dumps(order))
+            return _listen(words, process.pid, on_progress)
+
+    try:
+        return await loop.run_in_executor(None, hand_over)
+    except asyncio.CancelledError:
+        process.terminate()
+        raise
+
+
+def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], IO[str]]:
+    """Start the process; return it, where its order is written and where its words are read."""
     order_read, order_write = os.pipe()
     word_read, word_write = os.pipe()
+    orders, words = os.fdopen(order_write, "w"), os.fdopen(word_read)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "llmtop.control.background", str(order_read), str(word_write)],
@@ -85,15 +94,14 @@ async def spawn_engine(
             start_new_session=True,
             close_fds=True,
         )
+    except BaseException:
+        orders.close()
+        words.close()
+        raise
     finally:
         os.close(order_read)
         os.close(word_write)
-    loop = asyncio.get_running_loop()
-    with os.fdopen(order_write, "w") as orders:
-        await loop.run_in_executor(None, orders.write, json.dumps(order))
-        await loop.run_in_executor(None, orders.flush)
-    with os.fdopen(word_read, "r") as words:
-        return await loop.run_in_executor(None, _listen, words, process.pid, on_progress)
+    return process, orders, words
 
 
 def _listen(words: IO[str], pid: int, on_progress: Callable[[float], None] | None) -> Spawned:
@@ -102,17 +110,11 @@ def _listen(words: IO[str], pid: int, on_progress: Callable[[float], None] | Non
         if "progress" in word and on_progress is not None:
             on_progress(word["progress"])
         if "error" in word:
-            raise _revived(word["error"])
+            raise from_words(word["error"])
         if "ready" in word:
             ready = word["ready"]
             return Spawned(pid, tuple(ready["run_ids"]), Path(ready["socket"]), tuple(ready["notices"]))
-    raise LlmtopError("engine", "ended before it accepted commands", f"see the log of process {pid}")
-
-
-def _revived(error: Mapping[str, Any]) -> LlmtopError:
-    if error["kind"] == "RunOwned":
-        return RunOwned(error["where"], error["pid"])
-    return _KINDS.get(error["kind"], LlmtopError)(error["where"], error["what"], error["remedy"])
+    raise LlmtopError("", f"the engine (process {pid}) ended before it accepted commands")
 
 
 # -- in the engine's process ---------------------------------------------------------------------
@@ -120,24 +122,34 @@ def _revived(error: Mapping[str, Any]) -> LlmtopError:
 
 def main(order_fd: int, word_fd: int) -> int:
     """Run the engine that the order describes; the exit code is the runs'."""
-    with os.fdopen(order_fd) as orders:
-        order = json.load(orders)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     words = os.fdopen(word_fd, "w", buffering=1)
-    home = Home.open(Path(order["home"]), os.environ)
-    _log_to(home.engines_folder / f"{os.getpid()}.log")
-    configs = [from_record(record) for record in order["configs"]]
+    log: EngineLog | None = None
     try:
+        with os.fdopen(order_fd) as orders:
+            order = json.load(orders)
+        home = Home.open(Path(order["home"]), os.environ)
+        tidy(home.engines_folder)
+        log = EngineLog(home.engines_folder / f"{os.getpid()}.log")
+        log.redirect()
+        configs = [from_record(record) for record in order["configs"]]
         return asyncio.run(_serve(home, configs, RunOptions(**order["options"]), words))
     except LlmtopError as error:
-        _tell(words, {"error": _as_words(error)})
+        _tell(words, {"error": as_words(error)})
         return error.exit_code
     except BaseException as error:
-        traceback.print_exc(limit=-8)
-        _tell(
-            words,
-            {"error": {"kind": "", "where": "engine", "what": f"a bug in llmtop: {error!r}", "remedy": ""}},
-        )
+        if log is not None:
+            log.bug(error)
+        _tell(words, {"error": as_words(_bug(error, log))})
         return 1
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _bug(error: BaseException, log: EngineLog | None) -> LlmtopError:
+    remedy = "" if log is None else f"the log is {log.path}"
+    return LlmtopError("", f"a bug in llmtop ended the engine: {type(error).__name__}: {error}", remedy)
 
 
 async def _serve(home: Home, configs: Sequence[RunConfig], options: RunOptions, words: IO[str]) -> int:
@@ -145,7 +157,8 @@ async def _serve(home: Home, configs: Sequence[RunConfig], options: RunOptions, 
         _tell(words, {"progress": part})
 
     async with engine_here(home, configs, options, progress) as engine:
-        _listen_to_signals(engine)
+        _let_go_of_stdin()
+        received = _listen_to_signals(engine)
         _tell(
             words,
             {
@@ -156,17 +169,20 @@ async def _serve(home: Home, configs: Sequence[RunConfig], options: RunOptions, 
                 }
             },
         )
-        words.close()
-        return await _until_nobody_looks(engine)
+        with suppress(OSError):
+            words.close()
+        return await _until_nobody_looks(engine, received)
 
 
-async def _until_nobody_looks(engine: EngineHere) -> int:
+async def _until_nobody_looks(engine: EngineHere, received: Sequence[int]) -> int:
     """Wait until the work is done or stands still, and no viewer has looked for a while."""
     loop = asyncio.get_running_loop()
     while True:
         code = await engine.wait()
         left_at = loop.time()
         while engine.is_settled:
+            if received:
+                return code
             if engine.viewers:
                 left_at = loop.time()
             elif loop.time() - left_at >= _LINGER_S:
@@ -174,18 +190,26 @@ async def _until_nobody_looks(engine: EngineHere) -> int:
             await asyncio.sleep(_POLL_S)
 
 
-def _listen_to_signals(engine: EngineHere) -> None:
+def _listen_to_signals(engine: EngineHere) -> Sequence[int]:
+    """Stop politely at the first SIGINT or SIGTERM, at once at the second; return what came."""
     loop = asyncio.get_running_loop()
     received: list[int] = []
 
     def stop(number: int) -> None:
         received.append(number)
         act = engine.stop if len(received) == 1 else engine.stop_now
-        act(128 + number)
+        act(128 + received[0])
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return received
+
+
+def _let_go_of_stdin() -> None:
+    """What came by standard input is kept with the run; a terminal there is not ours."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 def _tell(words: IO[str], word: Mapping[str, Any]) -> None:
@@ -193,27 +217,6 @@ def _tell(words: IO[str], word: Mapping[str, Any]) -> None:
     with suppress(OSError, ValueError):
         words.write(json.dumps(word) + "\n")
         words.flush()
-
-
-def _as_words(error: LlmtopError) -> dict[str, Any]:
-    return {
-        "kind": type(error).__name__,
-        "where": error.where,
-        "what": error.what,
-        "remedy": error.remedy,
-        "pid": getattr(error, "pid", None),
-    }
-
-
-def _log_to(path: Path) -> None:
-    """Send stdout and stderr to a file: the terminal is not ours any more."""
-    for old in path.parent.glob("*.log"):
-        if old.stat().st_size == 0 and not Path(f"/proc/{old.stem}").exists():
-            old.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    os.close(fd)
 
 
 if __name__ == "__main__":
