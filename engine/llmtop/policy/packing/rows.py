@@ -1,0 +1,225 @@
+"""The entries of a pack's answer, found in whatever text the model wrote around or into its JSON.
+
+Read in three steps, each only where the one before found nothing or stopped half way: the JSON as
+it stands, within fences and chat; entry by entry, up to where it was cut off or broken; and the
+rest mended by json-repair, of which only entries are taken that were closed in the text itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import json_repair
+
+from llmtop.policy.packing.json_text import Pairs, decode, skip
+
+_MOST_STARTS = 50
+_MOST_WRAPPERS = 3
+_MOST_MENDED = 60_000
+"""Characters: mending is slow, and one that is longer is asked again instead."""
+_OPENING = re.compile(r"[{\[]")
+_LIST_KEY = "answers"
+_NO_ANSWERS = frozenset(("error", "status", "reason"))
+_ANSWER_KEYS = ("answer", "output", "result", "response", "text", "value", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry: an id as it was written, and the value that stands for its answer."""
+
+    id: str
+    value: Any
+    rest: Any = None
+    """The entry without its id, where no key of it says "answer"."""
+    is_doubled: bool = False
+    is_mended: bool = False
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found."""
+
+    rows: list[Row] = field(default_factory=list)
+    is_truncated: bool = False
+
+
+def find_rows(text: str, ids: Collection[str]) -> Found:
+    """Return the entries of the first JSON in `text` that is an answer to a pack of these ids."""
+    found: Found | None = None
+    for at in _starts(text):
+        try:
+            value, _ = decode(text, at)
+        except ValueError:
+            found = _piecewise(text, at, ids, _MOST_WRAPPERS)
+        else:
+            rows = _rows_in(value, ids, _MOST_WRAPPERS)
+            if rows and isinstance(value, dict) and _is_entry(value, ids):
+                found = _entries(text, at, is_list=False)
+            else:
+                found = Found(rows) if rows else None
+        if found is not None:
+            return found
+    return Found(is_truncated=False)
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Yield where JSON may start; what was read as a whole and is no answer is passed over."""
+    at = 0
+    for _ in range(_MOST_STARTS):
+        opening = _OPENING.search(text, at)
+        if opening is None:
+            return
+        yield opening.start()
+        try:
+            _, at = decode(text, opening.start())
+        except ValueError:
+            at = opening.start() + 1
+
+
+def _rows_in(value: Any, ids: Collection[str], depth: int) -> list[Row]:
+    if isinstance(value, list):
+        return [row for entry in value if (row := _row(entry)) is not None]
+    if not isinstance(value, dict):
+        return []
+    if _is_entry(value, ids):
+        row = _row(value)
+        return [row] if row else []
+    if set(value) == {_LIST_KEY} and isinstance(value[_LIST_KEY], list):
+        return _rows_in(value[_LIST_KEY], ids, 0)
+    doubled = value.doubled if isinstance(value, Pairs) else frozenset()
+    if any(key in ids for key in value):
+        return [Row(key, inner, is_doubled=key in doubled) for key, inner in value.items()]
+    if depth:
+        for inner in value.values():
+            if isinstance(inner, dict | list) and (rows := _rows_in(inner, ids, depth - 1)):
+                return rows
+    return []
+
+
+def _is_entry(value: dict[str, Any], ids: Collection[str]) -> bool:
+    return "id" in value and "id" not in ids and _id_of(value["id"]) is not None
+
+
+def _id_of(raw: Any) -> str | None:
+    if isinstance(raw, str):
+        return raw
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else None
+
+
+def _row(entry: Any, *, is_mended: bool = False) -> Row | None:
+    """Return an object with an id as a row, or None. A flattened answer has no key of its own."""
+    if not isinstance(entry, dict) or (id_ := _id_of(entry.get("id"))) is None:
+        return None
+    rest = {key: value for key, value in entry.items() if key != "id"}
+    doubled = entry.doubled if isinstance(entry, Pairs) else frozenset()
+    key = next((key for key in _ANSWER_KEYS if key in rest), None)
+    if key is None and len(rest) == 1 and not rest.keys() & _NO_ANSWERS:
+        key = next(iter(rest))
+    value = rest[key] if key is not None else None
+    return Row(id_, value, None if key == "answer" else rest or None, bool(doubled), is_mended)
+
+
+# -- entry by entry ----------------------------------------------------------------------------
+
+
+def _piecewise(text: str, at: int, ids: Collection[str], depth: int) -> Found | None:
+    """Read broken or cut JSON that starts at `at`; None where it does not look like an answer."""
+    inside = skip(text, at + 1)
+    if text[at] == "[":
+        return _entries(text, inside, is_list=True) if text[inside : inside + 1] == "{" else None
+    try:
+        key, end = decode(text, inside)
+    except ValueError:
+        return None
+    colon = skip(text, end)
+    if not isinstance(key, str) or text[colon : colon + 1] != ":":
+        return None
+    if key in ids:
+        return _pairs(text, inside)
+    if key == "id":
+        return _entries(text, at, is_list=False)
+    value = skip(text, colon + 1)
+    if depth and text[value : value + 1] in ("{", "["):
+        return _piecewise(text, value, ids, depth - 1)
+    return None
+
+
+def _entries(text: str, at: int, *, is_list: bool) -> Found:
+    """Read objects one after the other, up to the end of their list or to the first that is broken."""
+    found = Found()
+    while True:
+        at = skip(text, at, ",")
+        if text[at : at + 1] != "{":
+            found.is_truncated = is_list and text[at : at + 1] != "]"
+            return found
+        try:
+            value, at = decode(text, at)
+        except ValueError:
+            _mend(text[at:], found)
+            return found
+        row = _row(value)
+        if row is not None:
+            found.rows.append(row)
+
+
+def _pairs(text: str, at: int) -> Found:
+    """Read key after key of an object id -> answer; a value counts when something follows it."""
+    found = Found()
+    seen: dict[str, int] = {}
+    while True:
+        at = skip(text, at, ",")
+        try:
+            key, end = decode(text, at)
+            colon = skip(text, end)
+            if not isinstance(key, str) or text[colon : colon + 1] != ":":
+                raise ValueError("no key")
+            value, end = decode(text, skip(text, colon + 1))
+            at = skip(text, end)
+            if text[at : at + 1] not in (",", "}"):
+                raise ValueError("cut off")
+        except ValueError:
+            found.is_truncated = True
+            return found
+        seen[key] = seen.get(key, 0) + 1
+        found.rows.append(Row(key, value, is_doubled=seen[key] > 1))
+        if text[at] == "}":
+            return found
+
+
+# -- mending -------------------------------------------------------------------------------------
+
+
+def _mend(rest: str, found: Found) -> None:
+    """Add to `found` what can be mended of the text from the first broken entry on."""
+    end = rest.rstrip().removesuffix("```").rstrip()
+    found.is_truncated = not end.endswith(("}", "]"))
+    if len(rest) > _MOST_MENDED:
+        return
+    try:
+        mended = json_repair.loads("[" + rest)
+    except (ValueError, RecursionError, IndexError):
+        return
+    if not isinstance(mended, list):
+        return
+    for place, entry in enumerate(mended, start=1):
+        row = _row(entry, is_mended=True)
+        if row is None:
+            continue
+        is_whole = place < len(mended) or not found.is_truncated
+        if _is_closed(row.value, rest) if isinstance(row.value, str) else is_whole:
+            found.rows.append(row)
+
+
+def _is_closed(answer: str, text: str) -> bool:
+    """Whether the text itself ends this answer and its entry, and no other entry lies within it."""
+    if re.search(r"""["']?id["']?\s*:""", answer) or not answer.strip():
+        return False
+    tail = answer[-24:]
+    for written in (json.dumps(tail, ensure_ascii=False)[1:-1], json.dumps(tail)[1:-1], tail):
+        if re.search(re.escape(written) + r"""\s*["'”]\s*,?\s*}""", text):
+            return True
+    return False
