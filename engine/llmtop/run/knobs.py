@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmtop.run.run import Run
 
 MAX_CONCURRENCY = 4096
-_MAX_RATE_PER_S = 1e6
+_RATES_PER_S = (Decimal("1e-6"), Decimal("1e6"))
 _MAX_COST_USD = Decimal(10**6)
 
 
@@ -118,14 +118,15 @@ def _rate(key: str, text: str, unit_s: float) -> float | None:
     if text in ("none", "off"):
         return None
     number = _decimal(text)
-    if number is None or not 0 < number / Decimal(unit_s) <= _MAX_RATE_PER_S:
-        raise BadKnob(f"{key} is {text[:40]!r}, and must be a number above 0, or none")
+    low, high = (rate * Decimal(unit_s) for rate in _RATES_PER_S)
+    if number is None or not low <= number <= high:
+        raise BadKnob(f"{key} is {text[:40]!r}, and must be a number from {low:f} to {high:f}, or none")
     return float(number) / unit_s
 
 
 def _money(text: str) -> int:
     number = _decimal(text.removeprefix("$"))
-    if number is None or not 0 < number <= _MAX_COST_USD:
+    if number is None or not 0 < number <= _MAX_COST_USD or pusd(number) < 1:
         raise BadKnob(f"max_cost is {text[:40]!r}, and must be an amount of USD above 0, or none")
     return pusd(number)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmtop.model import Outcome
 from llmtop.policy.budget import project
 from llmtop.policy.limiter import Cause, Resource
+from llmtop.policy.pricing import usd
 from llmtop.policy.tuner import evidence, next_step, phase_words
 from llmtop.snapshot import (
     CostView,
@@ -103,11 +105,24 @@ def _held(run: Run, now: float, at: float) -> HeldBy:
     cause = waits.binding
     return HeldBy(
         cause=None if cause is None else str(cause),
-        detail=waits.detail,
+        detail=waits.detail or _why_held(run, cause),
         shares=tuple((str(name), share) for name, share in waits.shares(now)),
         total_s=tuple((str(name), seconds) for name, seconds in waits.totals(now)),
         until_at=at + run.lane.hold_until - now if run.lane.hold_until > now else None,
     )
+
+
+def _why_held(run: Run, cause: Cause | None) -> str:
+    """The number behind a cause that the lane knows nothing of."""
+    budget, submitter = run.parts.accounts.budget, run.parts.submitter
+    if cause is Cause.BUDGET and budget.cap is not None:
+        bound = budget.spent + budget.maybe + budget.reserved
+        return f"{usd(bound)} of {usd(budget.cap)} USD bound"
+    if cause is Cause.MEMORY and submitter.ceiling is not None:
+        return f"the memory guard allows {submitter.ceiling} in flight"
+    if cause is Cause.WRITER:
+        return f"{run.parts.reception.uncommitted} answers wait for the disk"
+    return "by the operator" if cause is Cause.PAUSE and run.standing.is_paused else ""
 
 
 def _throughput(run: Run, now: float) -> ThroughputView:
@@ -150,31 +165,41 @@ def _cost(run: Run) -> CostView:
 
 def _tuner(run: Run, now: float) -> TunerView:
     lane = run.lane
-    origins = run.config.origins
-    knobs = [
-        Knob(
-            name="concurrency",
-            value=str(lane.concurrency),
-            low=str(lane.bounds.low),
-            high=str(lane.bounds.high),
-            origin=origins.get("execution.concurrency", "default"),
-            is_pinned="concurrency" in lane.pinned,
-        ),
-        *_rate_knobs(run),
-    ]
-    cap = run.parts.accounts.budget.cap
-    if cap is not None:
-        knobs.append(Knob(name="max_cost", value=str(cap), origin=origins.get("budget.max_cost", "default")))
     tuner = lane.tuner
     return TunerView(
         is_on=lane.is_tuning,
-        knobs=tuple(knobs),
+        knobs=_knobs(run),
         phase=phase_words(tuner) if lane.is_tuning else "off: nothing moves by itself",
         next_step=next_step(tuner, now) if lane.is_tuning else "",
         evidence=evidence(tuner, now) if lane.is_tuning else (),
         decisions=tuple(run.decisions),
         curve=tuner.telemetry.curve,
     )
+
+
+def _knobs(run: Run) -> tuple[Knob, ...]:
+    """What can be steered live and has a value: as `llmtop set` takes it, with who gave it last."""
+    lane = run.lane
+    knobs = [
+        Knob(
+            name="concurrency",
+            value=str(lane.concurrency),
+            low=str(lane.bounds.low),
+            high=str(lane.bounds.high),
+            origin=run.config.origins.get("execution.concurrency", "default"),
+            is_pinned="concurrency" in lane.pinned,
+        ),
+        *_rate_knobs(run),
+    ]
+    cap = run.parts.accounts.budget.cap
+    if cap is not None:
+        origin = run.config.origins.get("budget.max_cost", "default")
+        knobs.append(Knob(name="max_cost", value=usd(cap), origin=origin))
+    return tuple(_signed(knob, run.set_by.get(knob.name)) for knob in knobs)
+
+
+def _signed(knob: Knob, by: tuple[str, float] | None) -> Knob:
+    return knob if by is None else replace(knob, origin=by[0], changed_at=by[1])
 
 
 def _rate_knobs(run: Run) -> list[Knob]:
@@ -197,7 +222,7 @@ def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightR
     flying = sorted(run.parts.submitter.flights.values(), key=lambda flight: flight.started)
     rows = [_flying(flight, now, slow_s) for flight in flying[:_ROWS]]
     landed = reversed(run.parts.reception.recent)
-    rows += [_landed(row) for row, _ in zip(landed, range(_ROWS - len(rows)), strict=False)]
+    rows += [_landed(row) for row in islice(landed, _ROWS - len(rows))]
     return tuple(rows)
 
 
@@ -219,7 +244,7 @@ def _flying(flight: Flight, now: float, slow_s: float) -> FlightRow:
 
 def _landed(row: Landed) -> FlightRow:
     error = row.error
-    role = "plain" if row.status == "done" else "warn" if row.status is None else "bad"
+    role = "good" if row.status == "done" else "warn" if row.status is None else "bad"
     return FlightRow(
         key=f"r{row.attempt.id:05d}",
         via="rt",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from llmtop.adapters.ledger import CommandRecord, StateChange
-from llmtop.errors import LlmtopError
+from llmtop.errors import InputError, LlmtopError, StateError
 from llmtop.model import Acknowledgement, Command, Decision, Result, RunCounts
 from llmtop.policy.limiter import Cause
 from llmtop.run.opened import Opened
@@ -26,6 +26,13 @@ from llmtop.submit.work import Halt
 
 _LOG_LINES = 100
 _SAVE_EVERY_S = 10.0
+_KNOB_OF = {
+    "concurrency": "concurrency",
+    "rate:req": "requests_per_second",
+    "rate:total": "tokens_per_minute",
+    "budget": "max_cost",
+}
+"""The knob that a decision turns."""
 
 
 class Run:
@@ -57,6 +64,8 @@ class Run:
         self.counts = opened.totals.counts
         self.log: deque[LogLine] = deque(maxlen=_LOG_LINES)
         self.decisions: deque[Decision] = deque(maxlen=50)
+        self.set_by: dict[str, tuple[str, float]] = {}
+        """Who gave a knob its value last in this process, and when (wall clock)."""
         self.last_command = ""
         self.version = 1
         self.changed = asyncio.Event()
@@ -69,6 +78,7 @@ class Run:
         self._settled = asyncio.Event()
         self._again = asyncio.Event()
         self._is_closing = False
+        self._grace: asyncio.TimerHandle | None = None
         self.parts = parts(self)
         self.parts.line.on_decision = self.decided
 
@@ -113,7 +123,11 @@ class Run:
         if standing.is_stopping and standing.phase == "starting":  # a signal was quicker
             self._conclude()
             return
-        standing.phase, standing.halt, standing.is_stopping = "running", None, False
+        if self._grace is not None:
+            self._grace.cancel()  # the stop before is over
+            self._grace = None
+        standing.phase, standing.end = "running", "stopped"
+        standing.halt, standing.is_stopping = None, False
         self._settled.clear()
         self._started = self.clock()
         if standing.is_paused:
@@ -125,6 +139,8 @@ class Run:
         except asyncio.CancelledError:
             if standing.fault is None:
                 raise
+        except (InputError, StateError) as error:  # the input was changed, the ledger cannot be read
+            standing.fault = error
         except BaseException as error:
             standing.fault = LlmtopError(self.id, f"a bug in llmtop ended the run: {error!r}")
             raise
@@ -175,7 +191,8 @@ class Run:
         if self.standing.phase == "starting":
             return
         self.parts.submitter.stop()
-        asyncio.get_running_loop().call_later(self.config.execution.stop_grace, self.parts.submitter.abort)
+        loop, grace_s = asyncio.get_running_loop(), self.config.execution.stop_grace
+        self._grace = self._grace or loop.call_later(grace_s, self.parts.submitter.abort)
         self.touch()
 
     def stop_now(self, signal_code: int = 130) -> None:
@@ -206,6 +223,8 @@ class Run:
             if not self.standing.is_paused:
                 self.parts.line.unblock(Cause.PAUSE)
             self.parts.submitter.poke()
+        elif self.counts.pending:
+            self.restart()
 
     def _settle_when_idle(self) -> None:
         if self.standing.halt is not None and self.parts.submitter.is_idle:
@@ -252,6 +271,9 @@ class Run:
         """A set-point or state changed: on record, in the log, on screen."""
         self.ledger.put(decision)
         self.decisions.append(decision)
+        knob = _KNOB_OF.get(decision.what)
+        if knob is not None and (knob == "concurrency" or "@" in decision.by):
+            self.set_by[knob] = (decision.by, decision.at)
         role = "warn" if decision.what in ("hold", "breaker", "memory") else "plain"
         self._say(decision.by, f"{decision.what} {decision.old} > {decision.new}  {decision.why}", role)
 

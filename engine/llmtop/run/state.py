@@ -60,7 +60,7 @@ class Standing:
             return self.fault.exit_code
         if self.end == "cancelled":
             return EXIT_CANCELLED
-        if self.halt is not None:
+        if self.end != "finished" and self.halt is not None:
             return EXIT_BUDGET if self.halt.reason == "budget" else EXIT_REFUSED
         if self.end == "stopped":
             return signal_code

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from llmtop.adapters.ledger import retry_choice
 from llmtop.errors import LlmtopError
-from llmtop.model import Acknowledgement, Change, Command, CommandVerb, Decision, ItemStatus
+from llmtop.model import Acknowledgement, Change, Command, CommandVerb, Decision
 from llmtop.policy.limiter import Cause
 from llmtop.run.knobs import KNOBS, BadKnob, read_knob
 
@@ -19,7 +20,9 @@ async def steer(run: Run, command: Command) -> Acknowledgement:
     """Do it, or refuse it with the reason; a refusal changes nothing."""
     verb = _VERBS.get(command.verb)
     if verb is None:
-        return _no(f"unknown command {command.verb!r}")
+        return _no(f"unknown command {command.verb[:40]!r}")
+    if command.is_dry_run and command.verb not in ("set", "retry"):
+        return _no(f"{command.verb} has no dry run")
     try:
         return await verb(run, command)
     except LlmtopError as error:
@@ -45,6 +48,8 @@ async def _pause(run: Run, command: Command) -> Acknowledgement:
 
 async def _resume(run: Run, command: Command) -> Acknowledgement:
     standing = run.standing
+    if standing.fault is not None:
+        return _no(f"{run.name} cannot go on here ({standing.fault}); start it again")
     if standing.phase == "ended":
         if not run.counts.pending:
             return _no(f"{run.name} is finished: nothing is left to do")
@@ -64,41 +69,48 @@ async def _resume(run: Run, command: Command) -> Acknowledgement:
 async def _cancel(run: Run, command: Command) -> Acknowledgement:
     if run.standing.phase == "ended":
         return _no(f"{run.name} has ended: {run.standing.end}")
-    in_flight = len(run.parts.submitter.flights)
+    in_flight, old = len(run.parts.submitter.flights), _word(run)
     run.standing.is_cancelled = True
     run.parts.submitter.stop()
     run.parts.submitter.abort()
     words = f"cancel: {run.counts.finished:,} results kept, {in_flight} in flight broken off"
-    _state_changed(run, command, "running", "cancelled", words)
-    return _yes(words, Change("state", "running", "cancelled"))
+    _state_changed(run, command, old, "cancelled", words)
+    return _yes(words, Change("state", old, "cancelled"))
 
 
 async def _stop(run: Run, command: Command) -> Acknowledgement:
     if run.standing.phase == "ended":
         return _no(f"{run.name} has ended: {run.standing.end}")
-    in_flight = len(run.parts.submitter.flights)
+    in_flight, old = len(run.parts.submitter.flights), _word(run)
     if command.verb == "stop":
+        words, new = f"stop: {in_flight} in flight land", "stopping"
         run.stop()
-        return _yes(f"stop: {in_flight} in flight land", Change("state", "running", "stopping"))
-    run.stop_now()
-    return _yes(f"stop now: {in_flight} in flight put back", Change("state", "running", "stopped"))
+    else:
+        words, new = f"stop now: {in_flight} in flight put back", "stopped"
+        run.stop_now()
+    _state_changed(run, command, old, new, words)
+    return _yes(words, Change("state", old, new))
 
 
 async def _retry(run: Run, command: Command) -> Acknowledgement:
     values = command.values or {}
-    ids = values.get("ids")
-    statuses: list[ItemStatus] = [status for status in ("failed", "rejected") if values.get(status)]
-    if not statuses and not ids:
+    asked = values.get("ids") or []
+    if not isinstance(asked, list | tuple) or not all(isinstance(each, str) for each in asked):
+        return _no("ids must be a list of item ids")
+    if not (values.get("failed") or values.get("rejected") or asked):
         return _no("say what to ask again: --failed, --rejected or --item ID")
-    wanted = statuses or ["done", "failed", "rejected"]
+    if run.standing.fault is not None:
+        return _no(f"{run.name} cannot go on here ({run.standing.fault}); start it again")
+    statuses, ids = retry_choice(values)
     if command.is_dry_run:
-        return _yes(f"retry {', '.join(ids or statuses)}")
-    taken = await asyncio.wrap_future(run.ledger.requeue_soon(wanted, ids))
+        return _yes(f"would ask again: {', '.join(ids or statuses)}")
+    taken = await asyncio.wrap_future(run.ledger.requeue_soon(statuses, ids))
+    old, new = str(run.counts.pending), str(run.counts.pending + taken.total)
+    words = f"retry: {taken.total:,} items back in the queue"
     if taken.total:
+        run.decided(Decision(run.wall(), "retry", old, new, words, command.origin))
         run.put_back(taken)
-    return _yes(
-        f"retry: {taken.total:,} items back in the queue", Change("pending", "", str(run.counts.pending))
-    )
+    return _yes(words, Change("pending", old, new))
 
 
 async def _set(run: Run, command: Command) -> Acknowledgement:
@@ -107,6 +119,8 @@ async def _set(run: Run, command: Command) -> Acknowledgement:
     if not values:
         return _no(f"say what to set: {', '.join(KNOBS)}")
     faults: list[str] = []
+    if {"requests_per_second", "requests_per_minute"} <= values.keys():
+        faults.append("requests_per_second and requests_per_minute are the same limit: give one of them")
     planned: list[tuple[Change, Callable[[], None]]] = []
     for key, text in values.items():
         try:
@@ -117,8 +131,9 @@ async def _set(run: Run, command: Command) -> Acknowledgement:
         return _no("; ".join(faults))
     changes = tuple(change for change, _ in planned)
     if not command.is_dry_run:
-        for _, apply in planned:
+        for change, apply in planned:
             apply()
+            run.set_by[_SAME.get(change.key, change.key)] = (command.origin, run.wall())
     said = ", ".join(f"{change.key} {change.old} -> {change.new}" for change in changes)
     return _yes(("would set " if command.is_dry_run else "set ") + said, *changes)
 
@@ -135,9 +150,16 @@ _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] 
 }
 
 
+def _word(run: Run) -> str:
+    return run.standing.word(in_flight=len(run.parts.submitter.flights), is_held=False)
+
+
 def _state_changed(run: Run, command: Command, old: str, new: str, why: str) -> None:
     run.decided(Decision(run.wall(), "state", old, new, why, command.origin))
     run.save()
+
+
+_SAME = {"requests_per_minute": "requests_per_second"}
 
 
 def _yes(message: str, *changes: Change) -> Acknowledgement:
