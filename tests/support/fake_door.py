@@ -13,7 +13,7 @@ from dataclasses import replace
 from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery
 from llmtop.model import Acknowledgement, Change, Command, Decision
 from llmtop.snapshot import FlightRow, Knob, RunState, Snapshot
-from llmtop_tui.pictures import SAMPLE
+from llmtop_tui.sample import SAMPLE
 
 _STATES: dict[str, RunState] = {
     "pause": "paused",

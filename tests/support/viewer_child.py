@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 
 from llmtop.snapshot import ErrorKind, LogLine
-from llmtop_tui.pictures import SAMPLE
+from llmtop_tui.sample import SAMPLE
 
 _STARTED = time.monotonic()
 

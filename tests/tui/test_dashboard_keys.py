@@ -338,8 +338,8 @@ async def test_the_viewer_ends_by_itself_when_the_stop_it_asked_for_is_done() ->
 
 async def test_a_change_by_another_viewer_is_said() -> None:
     async with viewer() as view:
-        view.door.push(last_command="ana@box2 set concurrency 32 -> 8")
-        await view.until(lambda: "ana@box2 set concurrency 32 -> 8" in view.text("status"))
+        view.door.push(last_command="other@box2 set concurrency 32 -> 8")
+        await view.until(lambda: "other@box2 set concurrency 32 -> 8" in view.text("status"))
 
 
 async def test_a_key_is_drawn_without_waiting_for_the_engine() -> None:

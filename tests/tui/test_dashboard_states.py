@@ -13,7 +13,7 @@ from llmtop.model import RunCounts
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui.app import DashboardApp, ViewOptions
 from llmtop_tui.panel import Panel
-from llmtop_tui.pictures import RUNS, SAMPLE
+from llmtop_tui.sample import RUNS, SAMPLE
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewEnd
 

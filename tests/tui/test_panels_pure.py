@@ -27,7 +27,7 @@ from llmtop_tui.panels import (
     title,
     tuner,
 )
-from llmtop_tui.pictures import PAUSED, SAMPLE
+from llmtop_tui.sample import PAUSED, SAMPLE
 from llmtop_tui.scene import Scene
 
 PANELS = {

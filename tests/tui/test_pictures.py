@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from llmtop_tui import pictures
+from llmtop_tui.sample import SAMPLE
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ async def test_the_pictures_of_the_docs_are_svg_of_the_program_itself(tmp_path: 
 
 
 async def test_the_same_picture_twice_is_the_same_file() -> None:
-    first = await pictures.picture(pictures.over_run(pictures.SAMPLE), (80, 24))
-    second = await pictures.picture(pictures.over_run(pictures.SAMPLE), (80, 24))
+    first = await pictures.picture(pictures.over_run(SAMPLE), (80, 24))
+    second = await pictures.picture(pictures.over_run(SAMPLE), (80, 24))
 
     assert first == second

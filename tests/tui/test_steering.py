@@ -7,16 +7,9 @@ import pytest
 from llmtop.model import Acknowledgement, Command
 from llmtop.snapshot import Knob, Snapshot, TunerView
 from llmtop_tui import command_line
-from llmtop_tui.pictures import SAMPLE
-from llmtop_tui.steering import (
-    UNDO_DEPTH,
-    Proposal,
-    Steering,
-    ending,
-    parse_money,
-    plain_money,
-    shell_words,
-)
+from llmtop_tui.sample import SAMPLE
+from llmtop_tui.settings import parse_money, plain_money, shell_words
+from llmtop_tui.steering import UNDO_DEPTH, Proposal, Steering, ending
 
 
 def proposed(steering: Steering, action: str, snapshot: Snapshot = SAMPLE) -> Proposal:

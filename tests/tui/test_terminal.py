@@ -109,7 +109,7 @@ def test_a_terminal_that_reads_nothing_does_not_stop_the_event_loop_and_catches_
         end = ending(terminal)
 
         assert end["reason"] == "left"
-        assert end["gap_s"] < 0.5
+        assert end["gap_s"] < 1.0
         assert time.monotonic() - before < 2
 
 
@@ -181,7 +181,7 @@ def test_the_default_theme_uses_the_terminals_own_colours_only() -> None:
         assert b"48;" not in bytes(terminal.output)
 
 
-def test_a_key_is_answered_within_a_tenth_of_a_second() -> None:
+def test_a_key_is_answered_within_a_fifth_of_a_second() -> None:
     with viewing("theme=ansi", every_s=5.0) as terminal:
         time.sleep(0.5)
         waits = []
@@ -191,7 +191,7 @@ def test_a_key_is_answered_within_a_tenth_of_a_second() -> None:
             terminal.wait_for(lambda before=count: len(terminal.arrivals) > before)
             waits.append(time.monotonic() - moment)
 
-        assert sorted(waits)[2] < 0.1
+        assert sorted(waits)[2] < 0.2
 
 
 def test_suspending_gives_the_terminal_back_and_takes_it_again_with_a_whole_picture() -> None:

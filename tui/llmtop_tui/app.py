@@ -19,11 +19,12 @@ from llmtop.control.protocol import RunDoor
 from llmtop.errors import LlmtopError
 from llmtop.model import Command
 from llmtop.snapshot import RunLine
+from llmtop_tui import display
 from llmtop_tui.dialogs import Question
 from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
 from llmtop_tui.ink import said
 from llmtop_tui.keys import Place
-from llmtop_tui.looks import ASCII, UTF8, Looks, Role, choose
+from llmtop_tui.looks import Role, choose
 from llmtop_tui.scene import ENDED_STATES, Scene
 from llmtop_tui.screens.overview import OverviewScreen
 from llmtop_tui.screens.run_screen import RunScreen
@@ -261,36 +262,20 @@ class DashboardApp(GuardedApp):
             self._driver.suspend()
 
     def _ask_display(self) -> None:
-        ask = getattr(self.screen, "ask", None)
-        if ask is None:
-            return
-        choices = (
-            ("p", f"plot {'off' if self.looks.has_plot else 'on'}", "plot"),
-            ("g", f"glyphs {'utf8' if self.looks.is_ascii else 'ascii'}", "glyphs"),
-            ("c", "colours: the terminal's own, dark, light", "colours"),
-            ("s", f"slow line {'off' if self.is_slow else 'on'}: every 2 s, ascii, no plot", "slow"),
-            ("escape", "back", "no"),
-        )
-        ask(Question("Display", ("Only this viewer.",), choices), self._display_changed)
+        if (ask := getattr(self.screen, "ask", None)) is not None:
+            ask(display.question(self.looks, is_slow=self.is_slow), self._display_changed)
 
     def _display_changed(self, answer: str) -> None:
-        looks = self.looks
-        if answer == "plot":
-            looks = Looks(looks.glyphs, looks.theme, not looks.has_plot)
-        elif answer == "glyphs":
-            looks = Looks(UTF8 if looks.is_ascii else ASCII, looks.theme, looks.has_plot)
-        elif answer == "colours" and looks.theme != "mono":
-            following = {"ansi": "dark", "dark": "light", "light": "ansi"}[looks.theme]
-            looks = Looks(looks.glyphs, following, looks.has_plot)  # type: ignore[arg-type]
-        elif answer == "slow":
-            self.is_slow = not self.is_slow
-            looks = choose(self.options.glyphs, self.options.theme, is_slow=self.is_slow)
-        self.looks = looks
+        self.is_slow = self.is_slow != (answer == "slow")
+        if answer == "slow":
+            self.looks = choose(self.options.glyphs, self.options.theme, is_slow=self.is_slow)
+        else:
+            self.looks = display.changed(self.looks, answer)
         for screen in self.screen_stack:
             screen.set_class(self.is_slow, "-slow")
-            screen.set_class(not looks.has_plot, "-noplot")
+            screen.set_class(not self.looks.has_plot, "-noplot")
             if (restyle := getattr(screen, "restyle", None)) is not None:
-                restyle(looks)
+                restyle(self.looks)
 
     def _open(self, run_id: str) -> None:
         if self._open_run is not None:

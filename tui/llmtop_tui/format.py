@@ -166,6 +166,8 @@ def clock_span(seconds: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours >= 100:
         days, hours = divmod(hours, 24)
+        if days >= 100:
+            return f"{days}d"
         return f"{days}d {hours:02d}h"
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 

@@ -21,7 +21,8 @@ from llmtop_tui.ink import said
 from llmtop_tui.looks import Role
 from llmtop_tui.panels.flights import View
 from llmtop_tui.scene import ENDED_STATES, SILENT_AFTER_S, Link, Scene
-from llmtop_tui.steering import Proposal, Steering, shell_words
+from llmtop_tui.settings import shell_words
+from llmtop_tui.steering import Proposal, Steering
 from llmtop_tui.view import EndReason, ViewOptions
 
 REPEAT_S = 0.3

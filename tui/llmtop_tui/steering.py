@@ -6,24 +6,21 @@ that is new enough shows it.
 
 from __future__ import annotations
 
-import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from llmtop.model import PUSD_PER_USD, Acknowledgement, Command, CommandVerb
+from llmtop.model import Acknowledgement, CommandVerb
 from llmtop.snapshot import Snapshot
 from llmtop_tui import format as fmt
 from llmtop_tui.dialogs import Question, confirm
 from llmtop_tui.ink import said
 from llmtop_tui.panels.words import knob
+from llmtop_tui.settings import NO_CAP, current, number, parse_money
 
 UNDO_DEPTH = 20
 _PAUSED = frozenset({"pausing", "paused", "budget", "refused"})
 RATE_KEYS = ("requests_per_second", "requests_per_minute")
-NO_CAP = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Steering:
             if wish.version is not None and snapshot.version >= wish.version:
                 del self.wishes[key]
         for name in RATE_KEYS:
-            value = _number(getattr(knob(snapshot, name), "value", None))
+            value = number(getattr(knob(snapshot, name), "value", None))
             if value is not None:
                 self._declared.setdefault(name, value)
 
@@ -130,13 +127,13 @@ class Steering:
         return Proposal(verb, None, (("state", verb),), undo=Proposal(back, None, (("state", back),)))
 
     def _concurrency(self, action: str, snapshot: Snapshot) -> Proposal | str:
-        now = _number(self.wanted().get("concurrency") or current(snapshot, "concurrency"))
+        now = number(self.wanted().get("concurrency") or current(snapshot, "concurrency"))
         if now is None:
             return "concurrency is not known yet"
         steps = {"conc_up": now + 1, "conc_down": now - 1, "conc_double": now * 2, "conc_halve": now // 2}
         wanted = max(1.0, steps[action])
         each = knob(snapshot, "concurrency")
-        low, high = (_number(each.low), _number(each.high)) if each else (None, None)
+        low, high = (number(each.low), number(each.high)) if each else (None, None)
         if low == high:
             low = high = None  # fixed in the config: the tuner leaves it alone, a hand may move it
         if high is not None and wanted > high:
@@ -153,7 +150,7 @@ class Steering:
 
     def _rate(self, factor: float, snapshot: Snapshot) -> Proposal | str:
         for name in RATE_KEYS:
-            now = _number(self.wanted().get(name) or current(snapshot, name))
+            now = number(self.wanted().get(name) or current(snapshot, name))
             if now:
                 return self.set({name: f"{float(f'{now * factor:.3g}'):g}"}, snapshot, is_repeatable=True)
         return "no request rate is set; `:set requests_per_second=2` sets one"
@@ -162,7 +159,7 @@ class Steering:
         if key == "max_cost":
             return _cap_question(value, snapshot)
         limit = self._limit(key, snapshot)
-        wanted = _number(value)
+        wanted = number(value)
         if key in RATE_KEYS and limit is not None and wanted is not None and wanted > limit * 1.0001:
             return confirm(
                 "Rate above the declared limit?",
@@ -175,7 +172,7 @@ class Steering:
 
     def _limit(self, key: str, snapshot: Snapshot) -> float | None:
         each = knob(snapshot, key)
-        high = _number(each.high) if each else None
+        high = number(each.high) if each else None
         return high if high is not None else self._declared.get(key)
 
 
@@ -271,59 +268,3 @@ def _money_fault(text: str) -> str:
         if text == NO_CAP or parse_money(text) is not None
         else f"not an amount: write 8 or 8.50, or {NO_CAP}"
     )
-
-
-def parse_money(text: str) -> int | None:
-    """Dollars as typed (`8`, `$8.50`) in pico-dollars; None when it is no amount above 0."""
-    try:
-        amount = Decimal(text.strip().removeprefix("$").replace(",", ""))
-        if not amount.is_finite() or not 0 < amount < 10**9:
-            return None
-        return int(amount * PUSD_PER_USD)
-    except (InvalidOperation, ValueError):
-        return None
-
-
-def plain_money(pusd: int) -> str:
-    """Pico-dollars as `llmtop set` takes them: `5`, `8.50`."""
-    amount = Decimal(pusd) / PUSD_PER_USD
-    return f"{amount.normalize():f}"
-
-
-def current(snapshot: Snapshot, key: str) -> str | None:
-    """The value of a setting as `llmtop set` would write it; None where it is not known."""
-    if key == "max_cost":
-        cap = snapshot.cost.cap_pusd
-        return NO_CAP if cap is None else plain_money(cap)
-    if key == "tuner":
-        return "on" if snapshot.tuner.is_on else "off"
-    each = knob(snapshot, key)
-    if each is not None and each.value not in {"", "-"}:
-        return each.value
-    if key == "concurrency" and snapshot.throughput.concurrency:
-        return str(snapshot.throughput.concurrency)
-    return None
-
-
-def shell_words(command: Command, name: str) -> str:
-    """The shell command that does the same."""
-    run = shlex.quote(said(name, 60))
-    if command.verb == "set":
-        values = " ".join(shlex.quote(f"{key}={value}") for key, value in (command.values or {}).items())
-        return f"llmtop set {run} {values}"
-    words = {
-        "hold": f"llmtop pause {run} --now",
-        "stop": "ctrl+c in `llmtop run`",
-        "stop_now": "ctrl+c twice",
-    }
-    if command.verb == "retry":
-        return f"llmtop retry {run}" + "".join(f" --{key}" for key in (command.values or {}))
-    return words.get(command.verb, f"llmtop {command.verb} {run}")
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float((text or "").replace(",", ""))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -18,8 +18,9 @@ from llmtop_tui.panels import title
 from llmtop_tui.panels.flights import SORTS
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
+from llmtop_tui.settings import parse_money, plain_money
 from llmtop_tui.status import StatusLine
-from llmtop_tui.steering import Proposal, budget_entry, ending, parse_money, plain_money
+from llmtop_tui.steering import Proposal, budget_entry, ending
 
 TABS = (("1", "Overview"), ("4", "Tuner"), ("5", "Errors"), ("6", "Log"))
 _PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
@@ -84,6 +85,7 @@ class RunScreen(Screen[None]):
     def on_mount(self) -> None:
         for widget in self.query(LineWidget):
             widget.on_fault = self._panel_fault
+        self.show(self.session.scene())
 
     def on_resize(self) -> None:
         self.dialog.place()
