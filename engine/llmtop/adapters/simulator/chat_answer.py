@@ -9,7 +9,7 @@ import orjson
 
 from llmtop.adapters.simulator.chat_request import ChatCall
 from llmtop.adapters.simulator.draws import Draws
-from llmtop.adapters.simulator.packs import packed_answer, spoiled_json
+from llmtop.adapters.simulator.packs import packed_answer, spoiled_json, troubled_value
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.prompts import tokens_of
 from llmtop.adapters.simulator.schemas import fill
@@ -43,7 +43,7 @@ def complete(profile: Profile, call: ChatCall, draws: Draws, cached_tokens: int)
 def _content(profile: Profile, call: ChatCall, draws: Draws) -> str:
     prompt = call.prompt
     if call.format == "json_schema" and call.schema is not None:
-        value = fill(call.schema, prompt, prompt.items)
+        value = troubled_value(profile, draws, fill(call.schema, prompt, prompt.items))
         return spoiled_json(profile, draws, orjson.dumps(value).decode(), _pack_ids(call))
     if prompt.items and (call.format == "json_object" or "json" in prompt.text.lower()):
         text = packed_answer(profile, draws, prompt.text, prompt.items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -14,7 +15,7 @@ from llmtop.adapters.simulator.writing import answer_text
 
 # A prompt that shows the shape it wants, as `{"answers": [`, gets that shape.
 _SHAPE = re.compile(r"\"(answers|results|explanations|outputs|responses)\"\s*:\s*\[")
-_FIELD = re.compile(r"\"(answer|output|result|text|explanation|response|summary)\"")
+_FIELD = re.compile(r"\"(answer|output|result|text|explanation|response|summary)\"\s*:?\s*(\{)?")
 
 Pairs = list[tuple[str, str]]
 
@@ -26,9 +27,40 @@ def packed_answer(profile: Profile, draws: Draws, prompt_text: str, items: Seque
     if shape:
         field = _FIELD.search(prompt_text, shape.end())
         name = field.group(1) if field else "answer"
-        rows = ",".join(f'{{"id":{_quoted(id_)},"{name}":{_quoted(text)}}}' for id_, text in pairs)
+        as_object = bool(field and field.group(2))
+        rows = ",".join(
+            f'{{"id":{_quoted(id_)},"{name}":{_object(id_, text) if as_object else _quoted(text)}}}'
+            for id_, text in pairs
+        )
         return f'{{"{shape.group(1)}":[{rows}]}}'
     return "{" + ",".join(f"{_quoted(id_)}:{_quoted(text)}" for id_, text in pairs) + "}"
+
+
+def troubled_value(profile: Profile, draws: Draws, value: Any) -> Any:
+    """Return the JSON that a schema asked for with the same trouble in its list of entries with ids."""
+    lists = [name for name, rows in value.items() if _are_entries(rows)] if isinstance(value, dict) else []
+    if len(lists) != 1 or not profile.pack_trouble:
+        return value
+    rows = value[lists[0]]
+    field = next((name for name in rows[0] if name != "id"), "answer")
+    pairs = [(row["id"], orjson.dumps(row.get(field)).decode()) for row in rows]
+    made = [{"id": id_, field: _loaded(text)} for id_, text in troubled(profile, draws, pairs)]
+    return {**value, lists[0]: made}
+
+
+def _are_entries(rows: Any) -> bool:
+    return (
+        isinstance(rows, list)
+        and bool(rows)
+        and all(isinstance(row, dict) and isinstance(row.get("id"), str) and len(row) == 2 for row in rows)
+    )
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def troubled(profile: Profile, draws: Draws, pairs: Pairs) -> Pairs:
@@ -66,6 +98,10 @@ def spoiled_json(profile: Profile, draws: Draws, text: str, ids: Sequence[str]) 
     if draws.uniform("fenced") < trouble.get("fenced", 0.0):
         return f"```json\n{text}\n```"
     return text
+
+
+def _object(id_: str, text: str) -> str:
+    return f'{{"id":{_quoted(id_)},"answer":{_quoted(text)}}}'
 
 
 def _quoted(text: str) -> str:
