@@ -116,6 +116,14 @@ class Lane:
         return sum(line.waiting for line in self._lines)
 
     @property
+    def estimated_wait_s(self) -> float:
+        """How long one who joins the queue now will wait: the queue at the speed of the last 30 s."""
+        now = self.clock()
+        speed = self.tuner.traffic.rate(now, 30.0).requests
+        in_queue = self.waiting / speed if speed > 0.0 else 0.0
+        return max(in_queue, self._limiter.hold_until - now, 0.0)
+
+    @property
     def rates(self) -> dict[Resource, Rate]:
         """What is enforced a second, with burst and origin; a resource without a limit is left out."""
         return self._rates.enforced()

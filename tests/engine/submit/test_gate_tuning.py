@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -10,7 +11,7 @@ from llmtop.config.schema import LimitsConfig, Range, RetryConfig
 from llmtop.model import Decision, Outcome
 from llmtop.policy.limiter import Resource
 from llmtop.policy.tuner import Mode
-from llmtop.submit.gate import Cause, Cost, Lane, Report
+from llmtop.submit.gate import Cause, Cost, Lane, Line, Report
 
 pytestmark = pytest.mark.looptime
 
@@ -87,6 +88,39 @@ async def test_a_declared_rate_binds_and_the_concurrency_does_not_grow_beyond_it
     assert len(provider.times) == pytest.approx(4.0 * 60.0 * 0.995, abs=6)
     assert provider.lane.concurrency <= 16
     assert provider.line.waits.totals(provider.lane.clock())[0][0] is Cause.REQUESTS
+
+
+async def test_ten_requests_against_two_a_second_are_never_refused_and_done_within_nine_seconds() -> None:
+    means = []
+    for seed in range(5):
+        rng, loop = random.Random(seed), asyncio.get_running_loop()
+        lane = Lane(
+            "test", LimitsConfig(requests_per_second=2.0, burst=2.0), Range(1, 8, 512), clock=loop.time
+        )
+        line, level, last, start = lane.line("a"), 2.0, loop.time(), loop.time()
+
+        async def ask(latency_s: float, line: Line = line, loop: asyncio.AbstractEventLoop = loop) -> None:
+            nonlocal level, last
+            with await line.acquire(COST) as lease:
+                level, last = min(2.0, level + 2.0 * (loop.time() - last)), loop.time()
+                assert level >= 1.0, "a strict server would refuse"
+                level -= 1.0
+                await asyncio.sleep(latency_s)
+                lease.finish(Report(outcome=Outcome.OK, latency_s=latency_s, output_tokens=50.0))
+
+        await asyncio.gather(*(ask(rng.uniform(2.0, 5.0)) for _ in range(10)))
+        means.append(loop.time() - start)
+
+    assert sum(means) / len(means) < 9.0
+
+
+async def test_who_joins_the_queue_is_told_how_long_it_will_take() -> None:
+    provider = Provider(slots=4, latency_s=1.0, requests_per_second=4.0)
+    workers = asyncio.create_task(provider.run(30.0))
+    await asyncio.sleep(29.0)
+
+    assert provider.lane.estimated_wait_s == pytest.approx(200 / 4.0, rel=0.15)
+    await workers
 
 
 async def test_departures_are_spaced_until_the_first_answer() -> None:
