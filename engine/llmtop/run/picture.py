@@ -11,7 +11,7 @@ from llmtop.model import Outcome
 from llmtop.policy.budget import project
 from llmtop.policy.limiter import Cause, Resource
 from llmtop.policy.pricing import usd
-from llmtop.policy.tuner import evidence, next_step, phase_words
+from llmtop.policy.tuner import evidence_words, next_step, phase_words
 from llmtop.snapshot import (
     CostView,
     FlightRow,
@@ -171,7 +171,7 @@ def _tuner(run: Run, now: float) -> TunerView:
         knobs=_knobs(run),
         phase=phase_words(tuner) if lane.is_tuning else "off: nothing moves by itself",
         next_step=next_step(tuner, now) if lane.is_tuning else "",
-        evidence=evidence(tuner, now) if lane.is_tuning else (),
+        evidence=evidence_words(tuner, now) if lane.is_tuning else (),
         decisions=tuple(run.decisions),
         curve=tuner.telemetry.curve,
     )

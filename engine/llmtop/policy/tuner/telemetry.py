@@ -112,7 +112,7 @@ def next_step(tuner: Tuner, now: float) -> str:
     return "watches latency and refusals"
 
 
-def evidence(tuner: Tuner, now: float) -> tuple[tuple[str, str], ...]:
+def evidence_words(tuner: Tuner, now: float) -> tuple[tuple[str, str], ...]:
     """Return (name, value) of what the next decision rests on."""
     traffic, telemetry = tuner.traffic, tuner.telemetry
     latency = "-" if traffic.latency_s is None else f"{traffic.latency_s:.2f} s"
