@@ -87,6 +87,28 @@ async def test_a_door_that_breaks_is_tried_again_and_does_not_end_the_viewer() -
         assert "no answer: engine: the socket closed" in view.text("body")
 
 
+async def test_an_engine_that_never_gives_a_snapshot_is_said_on_top_once_and_not_a_line_a_second() -> None:
+    class BrokenDoor(FakeDoor):
+        tries = 0
+
+        async def snapshots(self, interval_s: float):  # type: ignore[no-untyped-def]
+            self.tries += 1
+            raise StateError("engine.sock", "the engine broke", "")
+            yield self.now
+
+    door = BrokenDoor()
+    session = Session(door, ViewOptions(origin="me@here"))
+    app = DashboardApp(ViewOptions(origin="me@here", mouse=False), session)
+    async with app.run_test(size=(80, 24)) as pilot:
+        while door.tries < 2:
+            await pilot.pause(0.05)
+        await pilot.pause(0.05)
+
+        assert len(session.scene().notes) == 1
+        assert "the engine broke" in app.export_screenshot().replace("&#160;", " ")
+    await app.finish()
+
+
 @pytest.mark.parametrize("state", ["finished", "stopped", "cancelled", "failed"])
 async def test_an_ended_run_stays_open_with_its_summary_and_refuses_to_be_steered(state: str) -> None:
     ended = replace(SAMPLE, state=state, exit_code=7, counts=RunCounts(100, 90, 8, 2))  # type: ignore[arg-type]

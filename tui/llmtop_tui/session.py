@@ -108,7 +108,9 @@ class Session:
         )
 
     def note(self, text: str) -> None:
-        """Write into the log what happened in this viewer."""
+        """Write into the log what happened in this viewer; what repeats is one line with its last time."""
+        if self._notes and self._notes[-1].text == text:
+            self._notes = self._notes[:-1]
         self._notes = (*self._notes, LogLine(self._wall(), "viewer", text, "warn"))[-_MAX_NOTES:]
 
     def end_reason(self) -> EndReason:
@@ -165,6 +167,7 @@ class Session:
                     self._take(snapshot)
             except (LlmtopError, OSError, EOFError, TimeoutError, ValueError) as error:
                 self.note(f"no answer: {said(error, 200)}")
+                self.on_redraw()
             if self._is_over():
                 self.on_redraw()
                 return

@@ -98,7 +98,8 @@ def held(scene: Scene, width: int, looks: Looks) -> Line:
     """What binds now and the share of waiting of each cause, or what the state means."""
     s = scene.snapshot
     if s is None:
-        return fit(line(" ", ("held by -", "muted")), width)
+        trouble = said(scene.notes[-1].text) if scene.notes else ""
+        return fit(line(" ", (trouble, "warn") if trouble else ("held by -", "muted")), width)
     tail = _warnings(s, width, looks)
     return spread(line(" ", *_meaning(scene, s, width - width_of(tail) - 1, looks)), tail, width)
 
