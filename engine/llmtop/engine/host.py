@@ -12,7 +12,6 @@ from llmtop.adapters.probes import MemoryProbe, MemoryReading, ProcessProbe, Pro
 from llmtop.model import Decision
 from llmtop.policy.antipattern import ProcessFigures, anti_pattern
 from llmtop.policy.guard import GuardVerdict, MemoryGuard
-from llmtop.policy.limiter import Cause
 from llmtop.run.run import Run
 from llmtop.snapshot import MemoryView, ProcessView
 
@@ -63,11 +62,8 @@ class Host:
         self._verdicts[run.id] = verdict
         for change in verdict.changes:
             run.decided(Decision(run.wall(), change.what, change.old, change.new, change.why, "guard"))
-        if verdict.is_paused:
-            run.parts.line.block(Cause.MEMORY)
-        elif Cause.MEMORY in run.parts.line.blocks:
-            run.parts.line.unblock(Cause.MEMORY)
-        run.parts.submitter.ceiling = verdict.ceiling
+        ceiling = 0 if verdict.is_paused else verdict.ceiling
+        run.parts.submitter.bound(ceiling, may_read_ahead=verdict.is_growth_allowed)
 
     def memory(self, run: Run) -> MemoryView:
         """Return the memory panel of a run."""

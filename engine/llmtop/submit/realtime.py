@@ -57,7 +57,8 @@ class RealtimeSubmitter:
         self._wake = asyncio.Event()
         self.flights: dict[int, Flight] = {}
         self.ceiling: int | None = None
-        """Requests in flight at the most, set by the memory guard; None: it sets no bound."""
+        """Requests in flight at the most, set by `bound`; None: no bound."""
+        self._may_read_ahead = True
         reception.on_again = self._put_back
         reception.on_commit = self._committed
 
@@ -105,6 +106,21 @@ class RealtimeSubmitter:
         self._let_on(Cause.BUDGET)
         self._wake.set()
 
+    def bound(self, ceiling: int | None, *, may_read_ahead: bool) -> None:
+        """Have at most `ceiling` requests in flight from now on (None: as many as the gate allows).
+
+        Without `may_read_ahead` no new item is taken while others wait to be asked again.
+        """
+        self.ceiling = ceiling
+        self._may_read_ahead = may_read_ahead
+        if self._has_room:
+            self._let_on(Cause.MEMORY)
+        self._wake.set()
+
+    @property
+    def _has_room(self) -> bool:
+        return self.ceiling is None or len(self._tasks) < self.ceiling
+
     # -- taking work -------------------------------------------------------------------------
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
@@ -127,7 +143,8 @@ class RealtimeSubmitter:
     def _next(self, now: float) -> Work | None:
         if self._waiting and self._waiting[0].ready_at <= now:
             return heapq.heappop(self._waiting)
-        if len(self._waiting) >= max(_WAITING_AT_LEAST, 2 * self._line.concurrency):
+        most = max(_WAITING_AT_LEAST, 2 * self._line.concurrency) if self._may_read_ahead else 1
+        if len(self._waiting) >= most:
             return None
         item = self._feed.take()
         if item is None:
@@ -137,10 +154,13 @@ class RealtimeSubmitter:
     async def _admitted(self, work: Work) -> tuple[Cost, Lease, int]:
         """Wait for the gate and the budget; both are granted together or not at all."""
         while True:
-            if self.ceiling is not None and len(self._tasks) >= self.ceiling:
+            if not self._has_room:
                 self._hold_back(Cause.MEMORY)
             cost, most = self._reception.estimate(work)
             lease = self._line.try_acquire(cost) or await self._line.acquire(cost)
+            if not self._has_room:  # the bound came down while it waited
+                lease.release()
+                continue
             if self._reception.accounts.budget.try_reserve(most):
                 return cost, lease, most
             lease.release()
@@ -194,7 +214,8 @@ class RealtimeSubmitter:
         del self._tasks[attempt_id]
         self.flights.pop(attempt_id, None)
         self._let_on(Cause.BUDGET)
-        self._let_on(Cause.MEMORY)
+        if self._has_room:
+            self._let_on(Cause.MEMORY)
         self._wake.set()
 
     def _put_back(self, work: Work, delay_s: float) -> None:
