@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from decimal import Decimal
 
 from llmtop.adapters.prices import find_prices
-from llmtop.adapters.simulator import load_profile
 from llmtop.adapters.sources import open_source
 from llmtop.config.schema import RunConfig
+from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
-from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import chat_request, needed_fields
 from llmtop.policy.template import Template
 
@@ -44,7 +41,8 @@ def _workload(config: RunConfig) -> Workload:
             for item in source.items(range(0, count, step))
         )
     ]
-    pricer = _pricer(config)
+    prices = with_simulated_prices(config).prices
+    pricer = find_prices(config.provider, prices, time.time(), config.request.extra)
     given = pricer.upper_bound(_PROBE_TOKENS, 0)
     taken = pricer.upper_bound(0, _PROBE_TOKENS)
     return Workload(
@@ -61,15 +59,3 @@ def _workload(config: RunConfig) -> Workload:
         concurrency=config.execution.concurrency.start,
         latency_s=_ASSUMED_LATENCY_S,
     )
-
-
-def _pricer(config: RunConfig) -> Pricer:
-    prices = config.prices
-    if config.provider.kind == "simulator" and prices.input is None:
-        profile = load_profile(config.provider.simulator)
-        prices = replace(
-            prices,
-            input=int(Decimal(str(profile.price_input)) * 10**6),
-            output=int(Decimal(str(profile.price_output)) * 10**6),
-        )
-    return find_prices(config.provider, prices, time.time(), config.request.extra)

@@ -32,19 +32,32 @@ class Simulators:
 
         Raises ConfigError.
         """
-        profile = load_profile(config.provider.simulator)
         key = _key(config)
         if key not in self._servers:
+            profile = load_profile(config.provider.simulator)
             self._servers[key] = await self._stack.enter_async_context(SimulatedProvider(profile))
-        if config.prices.input is not None:
-            return config
-        return replace(config, prices=_prices(config.prices, profile))
+        return with_simulated_prices(config)
 
     def address(self, config: RunConfig) -> str | None:
         """Return where the config's embedded simulator listens; None: it asks somebody else."""
-        if config.provider.kind != "simulator" or config.provider.base_url is not None:
+        if not is_embedded(config):
             return None
         return self._servers[_key(config)].base_url
+
+
+def is_embedded(config: RunConfig) -> bool:
+    """Whether the config asks a simulated provider of this process."""
+    return config.provider.kind == "simulator" and config.provider.base_url is None
+
+
+def with_simulated_prices(config: RunConfig) -> RunConfig:
+    """Return the config with its embedded simulator's own prices, unless it brings some.
+
+    Raises ConfigError.
+    """
+    if not is_embedded(config) or config.prices.input is not None:
+        return config
+    return replace(config, prices=_prices(config.prices, load_profile(config.provider.simulator)))
 
 
 def _key(config: RunConfig) -> str:

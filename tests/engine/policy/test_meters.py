@@ -147,14 +147,6 @@ def test_the_throughput_view_says_what_happened() -> None:
     assert (view.requests, view.retries) == (100 + 120, 4 + 6)
 
 
-def test_tokens_are_summed_over_all_starts() -> None:
-    meters = RunMeters(START, MeterTotals(tokens=Usage(input_tokens=1000, output_tokens=100)))
-    meters.answered(START, 1.0, Usage(400, 300, 0, 80, 20))
-    meters.answered(START, 1.0, None)
-
-    assert meters.tokens == Usage(1400, 300, 0, 180, 20)
-
-
 def test_the_history_is_at_most_four_minutes() -> None:
     meters = RunMeters(START)
     for second in range(1000):

@@ -25,7 +25,6 @@ class MeterTotals:
 
     requests: int = 0
     retries: int = 0
-    tokens: Usage = field(default_factory=Usage)
     errors: ErrorsView = field(default_factory=ErrorsView)
 
 
@@ -46,8 +45,6 @@ class RunMeters:
         self._troubles = Troubles(now, before.errors)
         self._requests = before.requests
         self._retries = before.retries
-        self._tokens = before.tokens
-        self._used = [0, 0, 0, 0]
         self._first_item: float | None = None
 
     def sent(self, now: float, waited_s: float, is_retry: bool = False) -> None:
@@ -67,11 +64,6 @@ class RunMeters:
             slot = ring.slot(now)
             ring.columns[_INPUT][slot] += usage.input_tokens
             ring.columns[_OUTPUT][slot] += usage.output_tokens
-            used = self._used
-            used[0] += usage.input_tokens
-            used[1] += usage.cached_input_tokens
-            used[2] += usage.output_tokens
-            used[3] += usage.reasoning_tokens
 
     def finished_items(self, now: float, count: int) -> None:
         """Items came to a result that is committed."""
@@ -79,17 +71,6 @@ class RunMeters:
             self._first_item = now
         ring = self._seconds
         ring.columns[_ITEMS][ring.slot(now)] += count
-
-    @property
-    def tokens(self) -> Usage:
-        """Tokens of all answers, over all starts."""
-        before, (given, cached, taken, reasoned) = self._tokens, self._used
-        return Usage(
-            input_tokens=before.input_tokens + given,
-            cached_input_tokens=before.cached_input_tokens + cached,
-            output_tokens=before.output_tokens + taken,
-            reasoning_tokens=before.reasoning_tokens + reasoned,
-        )
 
     def troubled(self, now: float, at: float, error: ItemError, cost: TroubleCost, items: int = 1) -> None:
         """A call or an item went wrong; `at` is the wall clock, `cost` what it took away."""
