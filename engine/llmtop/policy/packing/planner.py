@@ -53,6 +53,11 @@ class PackPlanner:
         """Items that wait to be asked again."""
         return len(self._riders) + sum(map(len, self._groups))
 
+    @property
+    def troubled(self) -> int:
+        """Items that packs have left unanswered and that are not done yet."""
+        return len(self._trouble)
+
     def next_pack(self, size: int, fresh: Callable[[], str | None]) -> tuple[str, ...]:
         """Return the ids of the next pack, () when nothing waits and `fresh` has none.
 

@@ -158,8 +158,8 @@ def _entries(text: str, at: int, *, is_list: bool) -> Found:
             return found
         try:
             value, at = decode(text, at)
-        except ValueError:
-            _mend(text[at:], found)
+        except ValueError as error:
+            _mend(text[at:], found, is_open=str(error).startswith("Unterminated string"))
             return found
         row = _row(value)
         if row is not None:
@@ -193,10 +193,13 @@ def _pairs(text: str, at: int) -> Found:
 # -- mending -------------------------------------------------------------------------------------
 
 
-def _mend(rest: str, found: Found) -> None:
-    """Add to `found` what can be mended of the text from the first broken entry on."""
+def _mend(rest: str, found: Found, *, is_open: bool) -> None:
+    """Add to `found` what can be mended of the text from the first broken entry on.
+
+    `is_open`: a string goes on to the end of it.
+    """
     end = rest.rstrip().removesuffix("```").rstrip()
-    found.is_truncated = not end.endswith(("}", "]"))
+    found.is_truncated = is_open or not end.endswith(("}", "]"))
     if len(rest) > _MOST_MENDED:
         return
     try:
