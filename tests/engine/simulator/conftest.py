@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from llmtop.adapters.simulator import SimulatedProvider
+
+_SUPPORT = str(Path(__file__).parents[2] / "support")
+if _SUPPORT not in sys.path:
+    sys.path.insert(0, _SUPPORT)
+
+from simulated import Simulated, simulated_provider  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -59,3 +67,10 @@ def ask(session: aiohttp.ClientSession) -> Ask:
             return Seen(0, broke=type(error).__name__)
 
     return asking
+
+
+@pytest.fixture
+def simulated() -> Iterator[Simulated]:
+    """A provider for clients that block; its time passes by hand."""
+    with simulated_provider() as provider:
+        yield provider

@@ -15,7 +15,12 @@ from llmtop.adapters.simulator import (
     load_profile,
     profile_from,
 )
-from llmtop.adapters.simulator.vocabulary import FAULT_KINDS, PACK_TROUBLES
+from llmtop.adapters.simulator.vocabulary import (
+    BATCH_LINE_TROUBLES,
+    BATCH_TROUBLES,
+    FAULT_KINDS,
+    PACK_TROUBLES,
+)
 from llmtop.errors import ConfigError, LlmtopError
 
 GUIDE = Path(__file__).parents[3] / "docs" / "simulator.md"
@@ -140,5 +145,6 @@ def test_every_named_profile_has_a_line_of_description() -> None:
 def test_the_guide_names_every_setting_profile_fault_and_trouble() -> None:
     guide = GUIDE.read_text("utf-8")
     names = [*(each.name for each in fields(Profile)), *PROFILES, *FAULT_KINDS, *PACK_TROUBLES]
+    names += [*BATCH_LINE_TROUBLES, *BATCH_TROUBLES]
 
     assert [name for name in names if f"`{name}`" not in guide] == []

@@ -50,6 +50,24 @@ class Books:
     reasoning_tokens: int = 0
     served_ids: Counter[str] = field(default_factory=Counter)
     """Id in the prompt (the prompt's reference where it has none) -> good answers that it got."""
+    batches_created: Counter[str] = field(default_factory=Counter)
+    """Batch jobs by API: openai, anthropic, gemini; those whose answer was lost included."""
+    batches_twice: int = 0
+    """Batch jobs with the very lines of an earlier one that did not fail."""
+    batch_overlaps: int = 0
+    """Batch jobs that had a prompt in common with another one that was alive at that moment."""
+    batch_uploads: int = 0
+    """Files that were stored."""
+    batch_lines: int = 0
+    """Lines of all batch jobs that were created."""
+    batch_lines_served: int = 0
+    """Lines that came to a good answer."""
+    batch_lines_failed: int = 0
+    """Lines that came to an error."""
+    batch_lines_undone: int = 0
+    """Lines that expired, were cancelled, or lost with a failed batch."""
+    batch_lines_billed: int = 0
+    """Lines that the model was asked: their tokens and money are part of the counters above."""
     arrivals: Counter[int] = field(default_factory=Counter)
     """Second since the first request -> requests received in it; of the first day."""
 
@@ -80,6 +98,17 @@ class Books:
         for item_id in ids:
             self.served_ids[item_id] += 1
 
+    def serve_line(self, ids: Iterable[str]) -> None:
+        """A line of a batch came to a good answer for these ids."""
+        self.batch_lines_served += 1
+        for item_id in ids:
+            self.served_ids[item_id] += 1
+
+    def bill_line(self, tokens: Tokens, cost_pusd: int) -> None:
+        """The model did its work on a line of a batch."""
+        self.bill(tokens, cost_pusd)
+        self.batch_lines_billed += 1
+
     def as_json(self, *, has_ids: bool) -> dict[str, Any]:
         """Return the books as `GET /_sim/books` shows them; the ids themselves only where wanted."""
         plain = {
@@ -88,10 +117,13 @@ class Books:
                 "received", "served", "cut", "spoiled", "abandoned", "status_429", "in_flight",
                 "max_in_flight", "billed_requests", "billed_pusd", "prompt_tokens", "cached_tokens",
                 "completion_tokens",
-                "reasoning_tokens",
+                "reasoning_tokens", "batches_twice", "batch_overlaps", "batch_uploads", "batch_lines",
+                "batch_lines_served", "batch_lines_failed", "batch_lines_undone", "batch_lines_billed",
             )
         }  # fmt: skip
-        counted = {name: dict(getattr(self, name)) for name in ("refused", "rejected", "faults")}
+        counted = {
+            name: dict(getattr(self, name)) for name in ("refused", "rejected", "faults", "batches_created")
+        }
         ids = {
             "distinct_ids": len(self.served_ids),
             "ids_served_twice": sum(1 for count in self.served_ids.values() if count > 1),

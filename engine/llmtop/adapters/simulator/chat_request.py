@@ -53,6 +53,11 @@ def parse_call(raw: bytes, profile: Profile, patterns: Patterns) -> ChatCall:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise complaints.not_json() from None
+    return read_call(body, profile, patterns)
+
+
+def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:
+    """Return the request of a parsed body: of a call, or of a line of a batch. Raises Complaint."""
     if not isinstance(body, dict):
         raise complaints.not_json()
     model = body.get("model")

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from llmtop.adapters.simulator.vocabulary import FAULT_KINDS, PACK_TROUBLES, CapacityStep, FaultStep
+from llmtop.adapters.simulator.vocabulary import (
+    BATCH_LINE_TROUBLES,
+    BATCH_TROUBLES,
+    FAULT_KINDS,
+    PACK_TROUBLES,
+    CapacityStep,
+    FaultStep,
+)
 from llmtop.errors import ConfigError
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -21,6 +28,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
         "retry_after", "retry_after_float", "http_date", "retry_after_ms", "reset_headers", "message", "none",
     ),
     "always_fail_kind": tuple(FAULT_KINDS),
+    "batch_order": ("shuffled", "input"),
 }  # fmt: skip
 _PATTERNS = ("always_fail", "blocked_pattern", "id_pattern", "poison_pattern")
 _MOST = 1e9
@@ -49,6 +57,9 @@ def check_values(values: Mapping[str, Any]) -> None:
         raise ConfigError("id_pattern", "has no group", "Put the id's part in brackets: `id=(\\w+)`.")
     check_shares("faults", values["faults"], FAULT_KINDS, is_exclusive=True)
     check_shares("pack_trouble", values["pack_trouble"], PACK_TROUBLES, is_exclusive=False)
+    check_shares("batch_lines", values["batch_lines"], BATCH_LINE_TROUBLES, is_exclusive=True)
+    check_shares("batch_troubles", values["batch_troubles"], BATCH_TROUBLES, is_exclusive=False)
+    check_number("batch_discount", values["batch_discount"], most=1)
     _check_latency(values)
     for step in values["fault_steps"]:
         _check_fault_step(step)

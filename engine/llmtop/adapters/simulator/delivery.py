@@ -87,7 +87,8 @@ def odd_body(kind: str, body: bytes, headers: dict[str, str]) -> web.Response:
     if kind == "truncated":
         body = body[: len(body) * 2 // 3]
     elif kind == "malformed":
-        body = body.replace(b'"message":', b"message:", 1)
+        name = b"message" if b'"message":' in body else b"content"
+        body = body.replace(b'"%s":' % name, b"%s:" % name, 1)
     elif kind == "empty_body":
         body = b""
     elif kind == "wrong_content_type":

@@ -14,6 +14,7 @@ from llmtop.adapters.simulator import delivery
 from llmtop.adapters.simulator.chat_answer import Completion, completion_body, spoil_answer
 from llmtop.adapters.simulator.chat_request import ChatCall
 from llmtop.adapters.simulator.complaints import error_body
+from llmtop.adapters.simulator.dialects import Dialect
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.vocabulary import HARMLESS_FAULTS
 
@@ -44,6 +45,7 @@ class Job:
     cost_pusd: int
     delay_s: float
     number: int
+    dialect: Dialect
 
     @property
     def ending(self) -> Ending:
@@ -85,7 +87,7 @@ async def send(
 
 def _body(job: Job, completion: Completion, profile: Profile) -> bytes:
     body = completion_body(profile, job.call, completion, job.number, int(time.time()), job.cost_pusd)
-    return orjson.dumps(spoil_answer(job.fault, body) if job.fault else body)
+    return orjson.dumps(job.dialect.answer(spoil_answer(job.fault, body) if job.fault else body))
 
 
 async def _send_failure(
@@ -103,9 +105,9 @@ async def _send_failure(
             return delivery.odd_body("empty_body", b"", headers)
         case "error_in_200":
             error = error_body("Provider returned error", None, None, 502)
-            return reply(200, error, headers)
+            return reply(200, job.dialect.answer(error), headers)
         case "reset_before" | "hang":
             return delivery.reset(request)
         case kind:
             status, message, type_, code = _ERRORS[kind or "http_500"]
-            return reply(status, error_body(message, type_, None, code), headers)
+            return reply(*job.dialect.failure(status, error_body(message, type_, None, code)), headers)

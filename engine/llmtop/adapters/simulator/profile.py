@@ -153,6 +153,44 @@ class Profile:
     poison_pattern: str = ""
     """A pack with an item whose id matches this is answered with broken JSON."""
 
+    # --- batch jobs
+    batch_s: float = 1.0
+    """Seconds until the first line of a batch is worked on; the batch takes at least so long."""
+    batch_line_s: float = 0.0
+    """Seconds for each line of a batch, one after the other."""
+    batch_validating_s: float = 0.0
+    """Seconds that a batch is validated (OpenAI) or pending (Gemini)."""
+    batch_finalizing_s: float = 0.0
+    """Seconds from the last line to the results."""
+    batch_cancelling_s: float = 0.0
+    """Seconds from the wish to cancel to the end."""
+    batch_speed: float = 1.0
+    """Seconds in the life of batches and files that pass in one second."""
+    batch_window_s: float = 86_400.0
+    """What is not done by then expires; of OpenAI and Anthropic as said, of Gemini twice that."""
+    batch_retention_s: float = 0.0
+    """Results can be read for so long after the creation; 0: 30 days, 29 days (Anthropic), 48 h (Gemini)."""
+    batch_max_requests: int = 0
+    """Lines in a batch at the most; 0: 50,000, and 100,000 at Anthropic."""
+    batch_max_bytes: int = 0
+    """Bytes of input at the most; 0: 200 MB, 256 MB (Anthropic), 2 GB or 20 MB inline (Gemini)."""
+    batch_enqueued_tokens: float = 0.0
+    """Prompt tokens of all unfinished batches of a model; beyond it a batch fails (OpenAI) or is a 429."""
+    batch_order: Literal["shuffled", "input"] = "shuffled"
+    """The order of the results."""
+    batch_lines: Mapping[str, float] = field(default_factory=dict)
+    """Trouble of a line -> share of lines (0 to 1) that it hits; `fault_tries` and `always_fail` hold too."""
+    batch_troubles: Mapping[str, float] = field(default_factory=dict)
+    """Trouble of a batch -> share of batches that it hits; each is drawn for itself."""
+    batch_trouble_first: int = 0
+    """Only the first so many creations and uploads meet trouble; 0: any may."""
+    batch_late_s: float = 5.0
+    """Seconds until the answer of a "create_late" comes."""
+    batch_young_s: float = 2.0
+    """How long "young_404" and "listed_late" last."""
+    batch_discount: float = 0.5
+    """What a batch takes off the prices below."""
+
     # --- money
     price_input: float = 0.05
     """USD for a million prompt tokens."""

@@ -3,18 +3,21 @@
     async with SimulatedProvider(profile) as server:
         ...  # talk to server.base_url, read server.books
 
-Provider: POST /v1/chat/completions, GET /v1/models (also without /v1).
+Provider: OpenAI's POST /v1/chat/completions, /v1/files, /v1/batches and GET /v1/models (also without
+/v1), Anthropic's /v1/messages and /v1/messages/batches, Gemini's :generateContent,
+:batchGenerateContent, batches and files under /v1beta and, where the request is one of Gemini's, /v1.
 Simulator: GET /_sim/books, GET and POST /_sim/settings, POST /_sim/reset.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import StreamReader, web
@@ -23,8 +26,15 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from llmtop.adapters.simulator import complaints
+from llmtop.adapters.simulator.anthropic_words import ANTHROPIC
+from llmtop.adapters.simulator.batches.anthropic_api import AnthropicBatches
+from llmtop.adapters.simulator.batches.desk import BatchDesk
+from llmtop.adapters.simulator.batches.gemini_api import GeminiBatches
+from llmtop.adapters.simulator.batches.openai_api import OpenAIBatches
 from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.dialects import OPENAI, Dialect
+from llmtop.adapters.simulator.gemini_words import GEMINI
 from llmtop.adapters.simulator.jobs import reply
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import changed
@@ -37,7 +47,16 @@ _KEEP_ALIVE_S = 3600.0
 _SHUTDOWN_S = 0.02
 """Until what is in flight is aborted; to aiohttp 0 would mean for ever."""
 
+_GENERATE = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):generateContent")
+
 _Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class BatchApi(Protocol):
+    """Files and batch jobs of one API."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """Answer; None: it is not ours. Raises Complaint."""
 
 
 class SimulatedProvider:
@@ -56,10 +75,17 @@ class SimulatedProvider:
     ) -> None:
         self._port = port
         self._service = Service(with_seed(profile, seed), clock)
+        self._desk = BatchDesk(self._service, clock)
+        self._batches: dict[str, BatchApi] = {
+            "openai": OpenAIBatches(self._desk),
+            "anthropic": AnthropicBatches(self._desk),
+            "gemini": GeminiBatches(self._desk),
+        }
         self._runner: web.ServerRunner | None = None
         self._routes: dict[tuple[str, str], _Route] = {
-            ("POST", "/v1/chat/completions"): self._service.chat,
-            ("POST", "/chat/completions"): self._service.chat,
+            ("POST", "/v1/chat/completions"): self._chat,
+            ("POST", "/v1/messages"): self._message,
+            ("POST", "/chat/completions"): self._chat,
             ("GET", "/v1/models"): self._models,
             ("GET", "/models"): self._models,
             ("GET", "/_sim/books"): self._show_books,
@@ -97,8 +123,9 @@ class SimulatedProvider:
         self._service.change(changed(self._service.profile, settings))
 
     def reset(self) -> None:
-        """Begin books, schedules, limits and tries anew."""
+        """Begin books, schedules, limits and tries anew; batches and files are gone."""
         self._service.reset()
+        self._desk.reset()
 
     async def __aenter__(self) -> SimulatedProvider:
         server = web.Server(
@@ -128,18 +155,40 @@ class SimulatedProvider:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        self._desk.reset()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._routes.get((request.method, request.path))
-        if route is not None:
-            try:
+        dialect = dialect_of(request)
+        try:
+            if route is not None:
                 return await route(request)
-            except web.HTTPRequestEntityTooLarge:
-                return reply(413, complaints.too_large().body, {})
+            answer = await self._other(request, dialect)
+        except web.HTTPRequestEntityTooLarge:
+            return reply(*dialect.error(complaints.too_large()), {})
+        except Complaint as complaint:
+            return reply(*dialect.error(complaint), {})
+        if answer is not None:
+            return answer
         is_known = any(path == request.path for _, path in self._routes)
         complain = complaints.wrong_method if is_known else complaints.unknown_url
-        complaint = complain(request.method, request.path)
-        return reply(complaint.status, complaint.body, {})
+        return reply(*dialect.error(complain(request.method, request.path)), {})
+
+    async def _other(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse | None:
+        """Answer an address with a name in it; None: there is no such address. Raises Complaint."""
+        generate = _GENERATE.fullmatch(request.path)
+        if generate is not None and request.method == "POST":
+            return await self._service.chat(request, GEMINI, generate["model"])
+        # The address of a running upload is a secret itself, and needs no key.
+        if "upload_id" not in request.query:
+            self._service.check_key(request)
+        return await self._batches[dialect.name].handle(request)
+
+    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._service.chat(request, OPENAI)
+
+    async def _message(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._service.chat(request, ANTHROPIC)
 
     async def _models(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -173,6 +222,17 @@ class SimulatedProvider:
     async def _reset(self, request: web.BaseRequest) -> web.StreamResponse:
         self.reset()
         return reply(200, {"reset": True}, {})
+
+
+def dialect_of(request: web.BaseRequest) -> Dialect:
+    """Return whose words a request speaks: its address tells, and for those of two its headers."""
+    path, headers = request.path, request.headers
+    if path.startswith("/v1/messages"):
+        return ANTHROPIC
+    is_google = path.startswith(("/v1beta/", "/upload/", "/download/")) or ":" in path
+    if is_google or "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in request.query:
+        return GEMINI
+    return OPENAI
 
 
 async def run_forever(profile: Profile, port: int, on_ready: Callable[[str], None]) -> None:

@@ -11,16 +11,16 @@ from aiohttp import web
 from llmtop.adapters.simulator import complaints
 from llmtop.adapters.simulator.admission import Admission
 from llmtop.adapters.simulator.books import Books
-from llmtop.adapters.simulator.chat_answer import complete
-from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_call
+from llmtop.adapters.simulator.chat_answer import Completion, complete
+from llmtop.adapters.simulator.chat_request import ChatCall, Patterns
 from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.dialects import Dialect
 from llmtop.adapters.simulator.draws import Draws
 from llmtop.adapters.simulator.faults import Faults
 from llmtop.adapters.simulator.jobs import Ending, Job, reply, send
 from llmtop.adapters.simulator.latency import Load, service_s
 from llmtop.adapters.simulator.packs import answered_ids
 from llmtop.adapters.simulator.profile import Profile
-from llmtop.adapters.simulator.refusals import hint_headers, rate_headers, refusal_body
 from llmtop.adapters.simulator.usage import PrefixCache, Prices
 from llmtop.adapters.simulator.vocabulary import UNBILLED_FAULTS
 
@@ -63,37 +63,37 @@ class Service:
 
     def _obey(self, profile: Profile) -> None:
         self.profile = profile
-        self._patterns = Patterns.of(profile)
-        self._faults = Faults(profile, self._patterns)
+        self.patterns = Patterns.of(profile)
+        self._faults = Faults(profile, self.patterns)
         self._load = Load(profile)
         self._prices = Prices(profile)
 
-    async def chat(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one `POST /chat/completions`."""
+    async def chat(self, request: web.BaseRequest, dialect: Dialect, model: str = "") -> web.StreamResponse:
+        """Answer one request for a completion. `model`: from the address, where it stands there."""
         profile = self.profile
         self._number += 1
-        headers = {"x-request-id": f"req_{self._number:024x}"}
+        headers = {dialect.id_header: f"req_{self._number:024x}"}
         raw = await request.read()
         now = self._clock()
         self._arrive(now)
         try:
             self.check_key(request)
-            call = parse_call(raw, profile, self._patterns)
+            call = dialect.parse(raw, request.headers, model, profile, self.patterns)
         except Complaint as complaint:
             self.books.rejected[complaint.reason] += 1
-            return reply(complaint.status, complaint.body, headers)
+            return reply(*dialect.error(complaint), headers)
         tokens = call.prompt.tokens
         if profile.token_charge == "declared":
             tokens += call.max_tokens or _UNDECLARED_TOKENS
         refusal = self._admission.admit(now, tokens)
         if profile.rate_headers:
-            headers.update(rate_headers(self._admission, now))
+            headers.update(dialect.rate_headers(self._admission, now, time.time()))
         if refusal is None:
-            return await self._work(request, call, headers, now)
-        status, body = refusal_body(profile, refusal, call.model)
+            return await self._work(request, call, headers, now, dialect)
+        status, body, hints = dialect.refuse(profile, refusal, call.model, time.time())
         self.books.refused[refusal.cause] += 1
         self.books.status_429 += status == 429
-        headers.update(hint_headers(profile, refusal, time.time()))
+        headers.update(hints)
         return reply(status, body, headers)
 
     def check_key(self, request: web.BaseRequest) -> None:
@@ -101,11 +101,28 @@ class Service:
         wanted = self.profile.require_key
         if not wanted:
             return
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        key = presented_key(request)
+        if not key:
             raise complaints.no_key()
-        if key.strip() != wanted:
-            raise complaints.wrong_key(key.strip(), is_echoed=self.profile.echo_key)
+        if key != wanted:
+            raise complaints.wrong_key(key, is_echoed=self.profile.echo_key)
+
+    def next_try(self, key: str) -> int:
+        """Count another try of a prompt, from 1; `answered` begins anew."""
+        self._tries[key] = self._tries.get(key, 0) + 1
+        return self._tries[key]
+
+    def answered(self, key: str) -> None:
+        """The next time this prompt comes it is a new question, and the table of tries stays small."""
+        self._tries.pop(key, None)
+
+    def complete_line(self, call: ChatCall, draws: Draws) -> tuple[Completion, int, int]:
+        """Answer a line of a batch; return also its price, and a number of its own."""
+        cached = self._prefixes.cached_tokens(call.model, call.prompt)
+        completion = complete(self.profile, call, draws, cached)
+        full = self._prices.cost_pusd(completion.tokens)
+        self._number += 1
+        return completion, round(full * (1 - self.profile.batch_discount)), self._number
 
     def _arrive(self, now: float) -> None:
         if self._first_at is None:
@@ -114,7 +131,12 @@ class Service:
         self.books.arrive(now - self._first_at)
 
     async def _work(
-        self, request: web.BaseRequest, call: ChatCall, headers: dict[str, str], now: float
+        self,
+        request: web.BaseRequest,
+        call: ChatCall,
+        headers: dict[str, str],
+        now: float,
+        dialect: Dialect,
     ) -> web.StreamResponse:
         """Answer a request that was let in; whatever happens, it is let out and booked once.
 
@@ -122,7 +144,7 @@ class Service:
         once finds its place free.
         """
         self.books.begin()
-        job = self._plan(call, now)
+        job = self._plan(call, now, dialect)
         ending: Ending = "abandoned"
         try:
             response = await send(request, job, self.profile, headers)
@@ -134,17 +156,16 @@ class Service:
             self._settle(job, ending)
         return response
 
-    def _plan(self, call: ChatCall, now: float) -> Job:
+    def _plan(self, call: ChatCall, now: float, dialect: Dialect) -> Job:
         """Decide what becomes of a request: all chance is drawn from its prompt and try."""
         profile, key = self.profile, call.prompt.key
-        attempt = self._tries.get(key, 0) + 1
-        self._tries[key] = attempt
+        attempt = self.next_try(key)
         draws = Draws(profile.seed, key, attempt)
         fault = self._faults.kind_for(call.prompt, draws, attempt, now - (self._first_at or now))
         if fault:
             self.books.faults[fault] += 1
         if fault in UNBILLED_FAULTS:
-            return Job(call, key, fault, None, 0, profile.fault_latency_s, self._number)
+            return Job(call, key, fault, None, 0, profile.fault_latency_s, self._number, dialect)
         cached = self._prefixes.cached_tokens(call.model, call.prompt)
         completion = complete(profile, call, draws, cached)
         tokens = completion.tokens
@@ -153,7 +174,8 @@ class Service:
         if fault == "slow":
             alone_s *= profile.slow_factor
         delay_s = self._load.delay_s(now, alone_s, self._admission.in_flight)
-        return Job(call, key, fault, completion, self._prices.cost_pusd(tokens), delay_s, self._number)
+        cost_pusd = self._prices.cost_pusd(tokens)
+        return Job(call, key, fault, completion, cost_pusd, delay_s, self._number, dialect)
 
     def _settle(self, job: Job, ending: Ending) -> None:
         books, profile = self.books, self.profile
@@ -179,10 +201,18 @@ class Service:
         if len(prompt.items) > 1 and (profile.pack_trouble or profile.poison_pattern) and job.completion:
             ids = answered_ids(job.completion.content, ids)
         self.books.serve(ids if profile.track_ids else ())
-        # The next time this prompt comes it is a new question, and this table stays small.
-        self._tries.pop(job.key, None)
+        self.answered(job.key)
 
 
 def with_seed(profile: Profile, seed: int | None) -> Profile:
     """Return the profile with this seed; None: its own."""
     return profile if seed is None else replace(profile, seed=seed)
+
+
+def presented_key(request: web.BaseRequest) -> str:
+    """Return the key of a request, in any dialect's way; `x-api-key` wins over a bearer's."""
+    headers = request.headers
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    named = headers.get("x-api-key") or headers.get("x-goog-api-key") or request.query.get("key")
+    return (named or bearer).strip()

@@ -80,3 +80,43 @@ class CapacityStep(NamedTuple):
 
     at_s: float
     factor: float
+
+
+BATCH_LINE_TROUBLES: dict[str, str] = {
+    "http_400": "fails with a 400, which is final",
+    "http_429": "fails with a 429, which may be sent again",
+    "http_500": "fails with a 500, which may be sent again",
+    "refusal": "is answered with a refusal",
+    "content_filter": "is answered with what a content filter leaves",
+    "length": "is answered with a text that is cut in the middle",
+    "null_content": "is answered with nothing",
+    "missing_usage": "is answered without usage",
+    "missing": "is in none of the results",
+    "duplicate": "stands twice in the results",
+    "conflicting": "stands twice in the results, with two different answers",
+    "unknown": "has a neighbour in the results that nobody sent",
+    "malformed": "is broken JSON in the results",
+    "stuck": "is not done before the window is over: the batch expires with the others done",
+}
+"""Trouble of a line of a batch job -> what becomes of it."""
+
+BATCH_TROUBLES: dict[str, str] = {
+    "create_lost_reset": "the batch is created, and the connection is reset in place of an answer",
+    "create_lost_500": "the batch is created, and the answer is a 500",
+    "create_late": "the batch is created, and the answer comes after `batch_late_s`",
+    "create_reset": "no batch is created, and the connection is reset",
+    "create_500": "no batch is created, and the answer is a 500",
+    "create_429": "no batch is created, and the answer is a 429",
+    "upload_reset": "the file is stored, and the connection is reset in place of an answer",
+    "young_404": "the batch is a 404 while it is younger than `batch_young_s`",
+    "listed_late": "the list leaves the batch out while it is younger than `batch_young_s`",
+    "failed": "the batch fails after its creation was answered with 200",
+    "expires": "the second half of the lines is never done: the batch expires",
+    "back": "after its last status was shown once, the batch is shown as in progress once more",
+    "results_late": "the results are a 404 at their first fetch",
+    "results_cut": "the connection is closed in the middle of the results at their first fetch",
+    "results_short": "the results end too early at their first fetch, in a complete HTTP answer",
+    "empty_error_id": "where there is no error file, its id is an empty text",
+    "counts_off": "the counts of an expired batch do not add up",
+}
+"""Trouble of a whole batch job -> what the client sees."""

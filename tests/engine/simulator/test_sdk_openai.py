@@ -1,0 +1,157 @@
+"""OpenAI's own SDK drives the simulator: realtime, and a batch from its file to its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from simulated import Simulated
+
+from llmtop.adapters.simulator import reference_of
+
+
+@pytest.fixture
+def client(simulated: Simulated) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key="sk-test-1", base_url=f"{simulated.root_url}/v1", max_retries=0) as opened:
+        yield opened
+
+
+def user(text: str) -> Any:
+    return {"role": "user", "content": text}
+
+
+def batch_lines(number: int, **body: Any) -> bytes:
+    lines = [
+        {
+            "custom_id": f"c-{index}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {
+                "model": "sim-small",
+                "messages": [{"role": "user", "content": f"Rain {index}"}],
+                **body,
+            },
+        }
+        for index in range(number)
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def create(client: openai.OpenAI, lines: bytes) -> Any:
+    file = client.files.create(file=("in.jsonl", lines), purpose="batch")
+    return client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"run": "r1"},
+    )
+
+
+def finished(client: openai.OpenAI, batch_id: str) -> Any:
+    for _ in range(200):
+        batch = client.batches.retrieve(batch_id)
+        if batch.status in ("completed", "failed", "expired", "cancelled"):
+            return batch
+    raise AssertionError("the batch did not end")
+
+
+def results(client: openai.OpenAI, file_id: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in client.files.content(file_id).text.splitlines()]
+
+
+def test_the_sdk_gets_an_answer_and_its_usage(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="sim-small", messages=[{"role": "user", "content": "Rain on the roof"}]
+    )
+
+    assert reference_of("Rain on the roof") in (answer.choices[0].message.content or "")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_the_sdk_names_a_refused_key(client: openai.OpenAI, simulated: Simulated) -> None:
+    simulated.change(require_key="sk-other-999999")
+
+    with pytest.raises(openai.AuthenticationError):
+        client.models.list()
+    with pytest.raises(openai.AuthenticationError):
+        client.batches.list()
+
+
+def test_the_sdk_runs_a_batch_to_its_results(client: openai.OpenAI, simulated: Simulated) -> None:
+    simulated.change(batch_lines={"http_400": 0.2})
+
+    created = create(client, batch_lines(20))
+    batch = finished(client, created.id)
+
+    assert created.status == "validating"
+    assert batch.status == "completed"
+    assert batch.metadata == {"run": "r1"}
+    good, bad = results(client, batch.output_file_id), results(client, batch.error_file_id)
+    assert {row["custom_id"] for row in good + bad} == {f"c-{index}" for index in range(20)}
+    assert batch.request_counts.completed == len(good)
+    assert batch.request_counts.failed == len(bad)
+    assert good
+    for row in good:
+        said = row["response"]["body"]["choices"][0]["message"]["content"]
+        assert reference_of(f"Rain {row['custom_id'][2:]}") in said
+    assert bad
+    for row in bad:
+        assert row["error"] is None
+        assert row["response"]["status_code"] == 400
+    assert [row["custom_id"] for row in good] != sorted(row["custom_id"] for row in good)
+
+
+def test_a_batch_is_listed_newest_first_and_page_by_page(client: openai.OpenAI) -> None:
+    ids = [create(client, batch_lines(1, seed=index)).id for index in range(5)]
+
+    assert [batch.id for batch in client.batches.list(limit=2)] == ids[::-1]
+
+
+def test_a_cancelled_batch_keeps_what_was_done(client: openai.OpenAI, simulated: Simulated) -> None:
+    simulated.change(batch_s=0.0, batch_line_s=1.0)
+    batch_id = create(client, batch_lines(10)).id
+    simulated.pass_s(4.5)
+
+    client.batches.cancel(batch_id)
+    batch = finished(client, batch_id)
+
+    assert batch.status == "cancelled"
+    assert len(results(client, batch.output_file_id)) == 4
+
+
+def test_a_faulty_file_fails_after_the_creation_was_answered(
+    client: openai.OpenAI, simulated: Simulated
+) -> None:
+    simulated.change(batch_validating_s=5.0)
+    created = create(client, batch_lines(2) + b"no json\n" + batch_lines(1))
+    assert client.batches.retrieve(created.id).status == "validating"
+    simulated.pass_s(6.0)
+
+    batch = client.batches.retrieve(created.id)
+
+    assert batch.status == "failed"
+    assert [(fault.code, fault.line) for fault in batch.errors.data] == [
+        ("invalid_json_line", 3), ("duplicate_custom_id", 4),
+    ]  # fmt: skip
+    assert batch.output_file_id is None
+
+
+def test_a_file_by_another_name_and_an_unknown_batch_are_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="jsonl"):
+        client.files.create(file=("in.txt", batch_lines(1)), purpose="batch")
+    with pytest.raises(openai.NotFoundError):
+        client.batches.retrieve("batch_unknown")
+
+
+def test_files_are_shown_listed_and_deleted(client: openai.OpenAI) -> None:
+    file = client.files.create(file=("in.jsonl", batch_lines(1)), purpose="batch")
+
+    assert client.files.retrieve(file.id).bytes == len(batch_lines(1))
+    assert [each.id for each in client.files.list(purpose="batch")] == [file.id]
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.content(file.id)
