@@ -75,12 +75,15 @@ class Home:
         make_private_folder(folder)
         return folder
 
+    def slug(self, name: str) -> str:
+        """Return a run's name in plain letters: what its id begins with."""
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+        return re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_CHARACTERS].strip("-") or "run"
+
     def new_run_id(self, name: str) -> str:
         """Return an id that no run has yet: the name in plain letters and six hex digits."""
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_CHARACTERS].strip("-") or "run"
         while True:
-            run_id = f"{slug}-{secrets.token_hex(3)}"
+            run_id = f"{self.slug(name)}-{secrets.token_hex(3)}"
             if not self.run_folder(run_id).exists():
                 return run_id
 

@@ -106,7 +106,8 @@ class Engine:
         opened: list[Opened] = []
         try:
             for one in checked:
-                opened.append(await self._opening.open(one, options))
+                run = await self._opening.open(one, options)
+                opened.append(run)  # one by one: a later one may fail, and these are to be closed then
             for one_opened in opened:
                 await self._add(one_opened)
         except BaseException:
@@ -211,6 +212,15 @@ class Engine:
                 run.parts.meters.lagged(run.clock(), lag_s)
                 self.host.guard(run)
                 run.tick()
+            self._share_halts()
+
+    def _share_halts(self) -> None:
+        """What the provider refuses to one run of a lane it refuses to all: they end together."""
+        for run in self.runs.values():
+            if run.lane.is_stopped and run.standing.halt is None and run.standing.phase == "running":
+                sharers = (other.standing.halt for other in self.runs.values() if other.lane is run.lane)
+                if (halt := next(filter(None, sharers), None)) is not None:
+                    run.halted(halt)
 
     async def end(self) -> None:
         """End the runs politely and save everything; doors see their last state. Safe to call twice."""

@@ -6,6 +6,7 @@ in a thread of its own.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from llmtop.adapters.sources import ScannedItem, Source, open_source
 from llmtop.config.effective import to_record
 from llmtop.config.fingerprint import CONTENT, differing, fingerprint, fingerprint_parts
 from llmtop.config.schema import RunConfig
-from llmtop.errors import ConfigError, UsageError
+from llmtop.errors import ConfigError, RunOwned, StateError, UsageError
 from llmtop.policy.answers import OutputForm
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
@@ -131,14 +132,32 @@ class Opener:
     # -- a run that exists -------------------------------------------------------------------
 
     def _candidates(self, checked: Checked, options: StartOptions) -> list[RunRecord]:
-        """Runs that differ from this config in their input's content at most, newest first."""
-        parts = fingerprint_parts(checked.config, "")
-        records = [self._record(options.resume)] if options.resume else self._home.records()
+        """Runs that differ from this config in their input's content at most, newest first.
+
+        A copy of a config under another name and with another output is a run of its own.
+        """
+        config = checked.config
+        parts = fingerprint_parts(config, "")
+        if options.resume:
+            records = [self._record(options.resume)]
+        else:
+            records = [record for record in self._readable(config.name) if _is_of(record, config)]
         same = [record for record in records if differing(record.fingerprint_parts, parts) in ([], [CONTENT])]
         if options.resume and not same:
             keys = ", ".join(differing(records[0].fingerprint_parts, parts))
             raise UsageError(options.resume, f"was another run: {keys} differ", "start without --resume")
         return [record for record in same if options.resume or record.state not in _GONE_FOR_GOOD]
+
+    def _readable(self, name: str) -> list[RunRecord]:
+        """All runs, newest first. Raises StateError where one of this name is damaged (promise R11)."""
+        faults: list[StateError] = []
+        records = self._home.records(faults)
+        for fault in faults:
+            if Path(fault.where).parent.name.rpartition("-")[0] == self._home.slug(name):
+                raise StateError(
+                    fault.where, fault.what, "restore it from a backup, or start anew with --fresh"
+                )
+        return records
 
     def _same(
         self, candidates: list[RunRecord], checked: Checked, source: Source, options: StartOptions
@@ -151,7 +170,15 @@ class Opener:
 
     def _continue(self, checked: Checked, record: RunRecord, source: Source, new_folder: Path) -> Opened:
         folder = self._home.run_folder(record.id)
-        ledger = Ledger.open(folder)
+        try:
+            ledger = Ledger.open(folder, _record_of(checked, record.id, source, record.created_at))
+        except RunOwned as error:
+            if error.pid == os.getpid():
+                what = f"is the same run as another config of this command ({record.id})"
+                raise UsageError(
+                    checked.config.name, what, "give it a name and an output of its own"
+                ) from error
+            raise
         spool = new_folder / SPOOL
         if spool.exists():
             spool.replace(folder / SPOOL)
@@ -181,20 +208,7 @@ class Opener:
         self, checked: Checked, run_id: str, folder: Path, source: Source, options: StartOptions
     ) -> Opened:
         config = checked.config
-        record = RunRecord(
-            id=run_id,
-            name=config.name,
-            created_at=self._wall(),
-            llmtop_version=__version__,
-            model=config.provider.model,
-            provider=config.provider.kind,
-            config=to_record(config),
-            source_path=str(source.name),
-            output_path=_text(config.output.path),
-            rejected_path=_text(config.output.rejected_path),
-            prices=checked.pricer.record(),
-        )
-        ledger = Ledger.create(folder, record)
+        ledger = Ledger.create(folder, _record_of(checked, run_id, source, self._wall()))
         try:
             ledger.add_items(self._scan(source, checked))
             parts = fingerprint_parts(config, source.digest or "")
@@ -229,6 +243,28 @@ class Opener:
     def _record(self, run_id: str) -> RunRecord:
         with LedgerReader(self._home.run_folder(run_id)) as reader:
             return reader.record()
+
+
+def _is_of(record: RunRecord, config: RunConfig) -> bool:
+    output = _text(config.output.path)
+    return record.name == config.name or (output is not None and record.output_path == output)
+
+
+def _record_of(checked: Checked, run_id: str, source: Source, created_at: float) -> RunRecord:
+    config = checked.config
+    return RunRecord(
+        id=run_id,
+        name=config.name,
+        created_at=created_at,
+        llmtop_version=__version__,
+        model=config.provider.model,
+        provider=config.provider.kind,
+        config=to_record(config),
+        source_path=str(source.name),
+        output_path=_text(config.output.path),
+        rejected_path=_text(config.output.rejected_path),
+        prices=checked.pricer.record(),
+    )
 
 
 def _drop(folder: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from ledger_values import (
 )
 
 from llmtop.adapters.ledger import Ledger
-from llmtop.errors import StateError
+from llmtop.errors import InputError, StateError
 from llmtop.model import ItemStatus
 
 
@@ -151,8 +152,41 @@ def test_a_device_or_pipe_is_no_output_file(folder: Path) -> None:
     folder.parent.mkdir(parents=True)
     os.mkfifo(folder.parent / "out.jsonl")
 
-    with pytest.raises(StateError, match=r"out\.jsonl"):
-        Ledger.create(folder, run_record(folder))
+    ledger = Ledger.create(folder, run_record(folder))
+    with closing(ledger), pytest.raises(StateError, match=r"out\.jsonl"):
+        ledger.add_items([(0, "m-0", 1, 0)])
+
+
+def test_an_input_that_is_faulty_leaves_the_output_file_as_it_was(folder: Path) -> None:
+    output = folder.parent / "out.jsonl"
+    folder.parent.mkdir(parents=True)
+    output.write_bytes(b"an earlier run's\n")
+
+    ledger = Ledger.create(folder, run_record(folder))
+    with closing(ledger), pytest.raises(InputError):
+        ledger.add_items([(0, "m-0", 1, 0), (1, "m-0", 2, 10)])
+
+    assert output.read_bytes() == b"an earlier run's\n"
+    assert list(output.parent.glob("out.jsonl*")) == [output]
+
+
+def test_two_live_runs_never_write_one_file(folder: Path) -> None:
+    other = folder.with_name("motions-aa11bb")
+
+    with closing(new_ledger(folder)):
+        ledger = Ledger.create(other, run_record(other))
+        with closing(ledger), pytest.raises(StateError, match="is being written by another run"):
+            ledger.add_items([(0, "m-0", 1, 0)])
+
+
+async def test_an_output_file_that_is_named_anew_is_filled_and_the_old_one_stays(folder: Path) -> None:
+    old = await _run_of_three(folder)
+    new = old.with_name("new.jsonl")
+
+    with closing(Ledger.open(folder, run_record(folder, output_path=str(new)))) as ledger:
+        assert ledger.record.output_path == str(new)
+
+    assert old.read_bytes() == new.read_bytes() == THREE
 
 
 async def test_rejected_results_go_to_a_file_of_their_own_where_one_is_named(folder: Path) -> None:

@@ -21,7 +21,7 @@ from llmtop.adapters.ledger.intake import ItemPlace, add_items
 from llmtop.adapters.ledger.lock import RunLock
 from llmtop.adapters.ledger.output import Output
 from llmtop.adapters.ledger.records import Entry, RunRecord, Totals
-from llmtop.adapters.ledger.requeue import requeue
+from llmtop.adapters.ledger.requeue import renew_record, requeue
 from llmtop.adapters.ledger.totals import count_totals, insert_record, read_counts, read_record, save_totals
 from llmtop.adapters.ledger.writer import Callback, Writer
 from llmtop.errors import LlmtopError, StateError
@@ -59,6 +59,9 @@ class Ledger:
     def create(cls, folder: Path, record: RunRecord) -> Ledger:
         """Make the folder (0700) and a new ledger in it, and own the run.
 
+        The output files are not touched before `add_items` has come to its end: an input that turns
+        out to be faulty leaves everything as it was.
+
         Raises StateError (cannot be written, network file system, a ledger is there) or RunOwned.
         """
         make_private_folder(folder)
@@ -66,15 +69,17 @@ class Ledger:
         lock = RunLock(folder)
         try:
             connection = create_database(folder / DATABASE_NAME, lambda new: insert_record(new, record))
-            ledger = cls._owned(folder, lock, connection)
+            ledger = cls._owned(folder, lock, connection, is_new=True)
         except BaseException:
             lock.release()
             raise
         return ledger
 
     @classmethod
-    def open(cls, folder: Path) -> Ledger:
+    def open(cls, folder: Path, renewed: RunRecord | None = None) -> Ledger:
         """Own a run that exists: check its database, mend its output files, settle what a crash left open.
+
+        `renewed`: how it is started this time; config, source, output files and prices are taken from it.
 
         Raises StateError (damaged, newer, unwritable) or RunOwned.
         """
@@ -84,7 +89,7 @@ class Ledger:
         lock = RunLock(folder)
         try:
             connection = open_database(folder / DATABASE_NAME)
-            ledger = cls._owned(folder, lock, connection)
+            ledger = cls._owned(folder, lock, connection, renewed=renewed)
         except BaseException:
             lock.release()
             raise
@@ -110,9 +115,14 @@ class Ledger:
         return self._writer.failure if self._writer else None
 
     def add_items(self, items: Iterable[ItemPlace]) -> int:
-        """Store the run's items, before `start`; return how many. Raises InputError (an id twice)."""
+        """Store the run's items, before `start`, then open its output files; return how many.
+
+        Raises InputError (an id twice) or StateError.
+        """
         with in_words(self.path):
-            return add_items(self._connection, items, self.record.source_path)
+            count = add_items(self._connection, items, self.record.source_path)
+        self._take_over()
+        return count
 
     def identify(self, fingerprint: str, parts: Mapping[str, str]) -> None:
         """Note what makes this run this run, before `start`: it is known once the input was read."""
@@ -234,10 +244,22 @@ class Ledger:
             self._lock.release()
 
     @classmethod
-    def _owned(cls, folder: Path, lock: RunLock, connection: sqlite3.Connection) -> Ledger:
+    def _owned(
+        cls,
+        folder: Path,
+        lock: RunLock,
+        connection: sqlite3.Connection,
+        *,
+        renewed: RunRecord | None = None,
+        is_new: bool = False,
+    ) -> Ledger:
         try:
+            if renewed is not None:
+                with in_words(folder / DATABASE_NAME):
+                    renew_record(connection, renewed)
             ledger = cls(folder, lock, connection)
-            ledger._take_over()
+            if not is_new:
+                ledger._take_over()
         except BaseException:
             connection.close()
             raise

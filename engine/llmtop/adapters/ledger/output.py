@@ -7,6 +7,7 @@ completes it from the ledger. A file that is not this run's is put aside, never 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
@@ -43,7 +44,7 @@ class OutputFile:
         if self.path is None:
             return None
         self.close()
-        self._fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
+        self._fd = _open_owned(self.path, os.O_CREAT)
         try:
             return self._restore(connection, self.path, is_clean=is_clean, is_ours=is_ours)
         except OSError as error:
@@ -63,7 +64,7 @@ class OutputFile:
             aside = _put_aside(path)
             notice = f"{path} is not from this run: put aside as {aside.name}"
             os.close(self._fd)
-            self._fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            self._fd = _open_owned(path, os.O_CREAT | os.O_EXCL)
             same = 0
         elif size > self.end:
             notice = f"{path} was cut back to its {self.end} committed bytes"
@@ -94,7 +95,7 @@ class OutputFile:
         mode = stat.S_IMODE(os.fstat(self._fd).st_mode) if self._fd >= 0 else 0o600
         replace_file(self.path, _chunks(self._lines(connection, after_end=0)), mode=mode)
         self.close()
-        self._fd = open_private(self.path, os.O_RDWR)
+        self._fd = _open_owned(self.path, 0)
 
     def settle(self, connection: sqlite3.Connection) -> None:
         """At the end of the run: make sure that the file by this name is complete and on the disk."""
@@ -194,6 +195,22 @@ class Output:
         """Let go of every file."""
         for file in self.files:
             file.close()
+
+
+def _open_owned(path: Path, flags: int) -> int:
+    """Open a file for this run alone. Raises StateError while another run writes it."""
+    fd = open_private(path, os.O_RDWR | flags)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise StateError(
+            str(path), "is being written by another run", "name another file in output.path or with -o"
+        ) from error
+    except OSError as error:
+        os.close(fd)
+        raise unwritable(path, error) from error
+    return fd
 
 
 def _marks(values: Sequence[object]) -> str:

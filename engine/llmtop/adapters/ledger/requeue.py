@@ -1,13 +1,15 @@
-"""Items put back in the queue: their results leave the ledger and the output files."""
+"""What changes after a result was written: items put back in the queue, output files that move."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmtop.adapters.ledger.lines import storable
 from llmtop.adapters.ledger.output import Output
+from llmtop.adapters.ledger.records import RunRecord
 from llmtop.errors import UsageError
 from llmtop.model import ItemStatus, RunCounts
 
@@ -45,6 +47,30 @@ def requeue(
         output.rewrite(connection)
         connection.execute("UPDATE run SET output_state = 'open'")
     return taken
+
+
+def renew_record(connection: sqlite3.Connection, record: RunRecord) -> None:
+    """Take config, source, output files and prices from how the run is started this time.
+
+    A new output file is filled from the ledger when the owner opens it; the old one stays as it is.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    old = connection.execute("SELECT output_path, rejected_path FROM run").fetchone()
+    connection.execute(
+        """UPDATE run SET config = ?, prices = ?, source_path = ?, output_path = ?, rejected_path = ?""",
+        (
+            json.dumps(record.config, default=str),
+            json.dumps(record.prices, default=str),
+            record.source_path,
+            record.output_path,
+            record.rejected_path,
+        ),
+    )
+    if old != (record.output_path, record.rejected_path):
+        connection.execute("UPDATE run SET output_state = 'open'")
+        for file in Output(record.output_path, record.rejected_path).files:
+            _renumber(connection, file.statuses)
+    connection.execute("COMMIT")
 
 
 def _count(connection: sqlite3.Connection) -> RunCounts:
