@@ -36,6 +36,7 @@ def check_together(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
     yield from _check_input(read, said)
     yield from _check_request(read)
     yield from _check_limits(read, said)
+    yield from _check_cache(read, said)
     yield from _check_output(read)
 
 
@@ -137,6 +138,22 @@ def _check_request(read: Read) -> Iterator[ConfigError]:
     for name, key in (("model", "provider.model"), ("messages", "request.prompt")):
         if name in read.get("request.extra", {}):
             yield ConfigError(f"request.extra.{name}", f"is said by {key}", "Take it out.")
+
+
+def _check_cache(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    others = sorted(key for key in said if key.startswith("cache.") and key != "cache.enabled")
+    if others and "cache.enabled" not in said:
+        yield ConfigError(others[0], "has no effect without cache.enabled", "Set cache.enabled = true.")
+    variable = read.get("cache.redis_url_env")
+    if variable and not _VARIABLE.fullmatch(variable):
+        yield ConfigError(
+            "cache.redis_url_env",
+            "is not the name of a variable",
+            'Name the variable that holds the address, like "REDIS_URL".',
+        )
+    if variable and "cache.max_size" in said:
+        what = "has no effect with cache.redis_url_env"
+        yield ConfigError("cache.max_size", what, "Set maxmemory in Redis, and take one of the two out.")
 
 
 def _check_limits(read: Read, said: Collection[str]) -> Iterator[ConfigError]:

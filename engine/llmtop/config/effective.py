@@ -28,9 +28,10 @@ _DURATIONS = frozenset(
         "tuner.request_burst_s",
         "tuner.token_burst_s",
         "tuner.hold_max",
+        "cache.ttl",
     }
 )
-_SIZES = frozenset({"provider.max_response_bytes", "memory.per_process"})
+_SIZES = frozenset({"provider.max_response_bytes", "memory.per_process", "cache.max_size"})
 _PRICES = frozenset({"prices.input", "prices.output", "prices.cached_input"})
 _PATHS = frozenset(key for key, entry in KEYS.items() if entry.shape == "path")
 _RANGES = frozenset({"execution.concurrency", "execution.items_per_request"})

@@ -16,6 +16,7 @@ from llmtop.config.schema import ExecutionConfig
 Shape = Literal["value", "text", "path", "table"]
 
 MAX_CONCURRENCY = 4096
+MAX_NAME = 100
 _MAX_PER_REQUEST = 1000
 _DAY_S = 86400.0
 _DEFAULT = ExecutionConfig()
@@ -30,7 +31,7 @@ class Key:
 
 
 KEYS: Mapping[str, Key] = {
-    "name": Key(values.one_line(100), "text"),
+    "name": Key(values.one_line(MAX_NAME), "text"),
     "provider.kind": Key(
         values.choice(("openai", "simulator"), later=("anthropic", "gemini", "local")), "text"
     ),
@@ -88,19 +89,21 @@ KEYS: Mapping[str, Key] = {
     "memory.threshold": Key(values.number(0.05, 1)),
     "memory.action": Key(values.choice(("shrink", "pause", "warn")), "text"),
     "memory.per_process": Key(amounts.size(1, 2**44)),
+    "cache.enabled": Key(values.boolean),
+    "cache.ttl": Key(amounts.duration(0, 3650 * _DAY_S, is_open=True)),
+    "cache.max_size": Key(amounts.size(2**20, 2**40)),
+    "cache.redis_url_env": Key(values.filled_text, "text"),
     "output.path": Key(values.filled_text, "path"),
     "output.rejected_path": Key(values.filled_text, "path"),
     "output.metadata_fields": Key(values.text_list),
 }
 
 LATER: Mapping[str, frozenset[str]] = {
-    "cache": frozenset({"enabled", "ttl"}),
     "batch": frozenset(
         {"completion_window", "max_requests", "max_bytes", "max_enqueued_tokens", "poll_interval", "spill"}
     ),
     "filters": frozenset(),
     "conversation": frozenset({"turns_field", "drop_superseded", "max_rollback_steps", "multi_samples"}),
-    "variants": frozenset(),
 }
 """Sections whose feature comes later, with the keys that are known of them."""
 

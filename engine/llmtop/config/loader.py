@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from llmtop.config.checks import check_together
 from llmtop.config.companions import read_companions
 from llmtop.config.files import Unreadable, read_text
 from llmtop.config.input_format import STDIN
-from llmtop.config.keys import EXCLUSIVE, KEYS
+from llmtop.config.keys import EXCLUSIVE, KEYS, MAX_NAME
 from llmtop.config.schema import RunConfig
 from llmtop.config.settings import Setting, Settings, decimal, gather
 from llmtop.config.values import BadValue
+from llmtop.config.variants import SECTION as VARIANTS
+from llmtop.config.variants import Variant, faults_by_variant, give_own_files, variants_of
 from llmtop.errors import ConfigError, ConfigErrors
 
 MAX_CONFIG_BYTES = 2**20
@@ -36,7 +39,7 @@ def load_config(
     flags: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[RunConfig, ...]:
-    """Return the runs that a config file describes: one, until there are variants.
+    """Return the runs that a config file describes: one, or one for each of its variants.
 
     `overrides` are the words of `--set KEY=VALUE`; `flags` maps dotted keys to what options of their
     own said (None: not given); `environ` holds the options' twins `LLMTOP_...` (None: none are read).
@@ -44,7 +47,7 @@ def load_config(
     Raises ConfigErrors with every fault.
     """
     try:
-        return (_load(path, overrides, flags or {}, environ or {}),)
+        return _load_all(path, _Said(overrides, flags or {}, environ or {}))
     except _Faulty as faulty:
         raise ConfigErrors(clean(str(path)), _at_most(faulty.faults)) from None
 
@@ -55,12 +58,46 @@ class _Faulty(Exception):
         self.faults = faults
 
 
-def _load(
-    path: Path, overrides: Sequence[str], flags: Mapping[str, Any], environ: Mapping[str, str]
-) -> RunConfig:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was said beside the file."""
+
+    overrides: Sequence[str]
+    flags: Mapping[str, Any]
+    environ: Mapping[str, str]
+
+
+def _load_all(path: Path, said: _Said) -> tuple[RunConfig, ...]:
     tree = _parse(path)
+    variants, faults = variants_of(tree.pop(VARIANTS, []))
+    if not variants:
+        if faults:
+            raise _Faulty(faults)
+        return (_load(path, tree, said, None),)
+    loaded: list[RunConfig] = []
+    found: dict[str, Sequence[ConfigError]] = {}
+    for variant in variants:
+        try:
+            loaded.append(_load(path, tree, said, variant))
+            found[variant.name] = ()
+        except _Faulty as faulty:
+            found[variant.name] = faulty.faults
+    faults += faults_by_variant(found)
+    if faults:
+        raise _Faulty(faults)
+    return tuple(loaded)
+
+
+def _load(path: Path, tree: Mapping[str, Any], said: _Said, variant: Variant | None) -> RunConfig:
     faults: list[ConfigError] = []
-    settings = gather(tree, overrides=overrides, flags=flags, environ=environ, faults=faults)
+    settings = gather(
+        tree,
+        overrides=said.overrides,
+        flags=said.flags,
+        environ=said.environ,
+        faults=faults,
+        variant=variant,
+    )
     faults += [_both(one, other) for one, other in EXCLUSIVE if one in settings and other in settings]
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow symlinks)
     read = _read_all(settings, folder, faults)
@@ -69,7 +106,19 @@ def _load(
     if faults:
         raise _Faulty(_once_a_place(faults))
     origins = {key: setting.origin for key, setting in settings.items()}
-    return build(Path(os.path.abspath(path)), read, texts, origins)  # noqa: PTH100
+    if variant is not None:
+        own = [key for key, setting in settings.items() if setting.where == f"{variant.label}{key}"]
+        give_own_files(read, variant, own)
+    config = build(Path(os.path.abspath(path)), read, texts, origins)  # noqa: PTH100
+    return config if variant is None else _named_after(config, variant)
+
+
+def _named_after(config: RunConfig, variant: Variant) -> RunConfig:
+    name = f"{config.name}-{variant.name}"
+    if len(name) > MAX_NAME:
+        what = f"is {len(name)} characters long with its variant, and may be {MAX_NAME}"
+        raise _Faulty([ConfigError("name", what, "Shorten one of the two.")])
+    return replace(config, name=name)
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -179,6 +179,20 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """The response cache that all processes share."""
+
+    enabled: bool = False
+    """Off unless it is asked for: two runs of one config at a temperature above 0 would be the same."""
+    ttl: float = 30 * 86400.0
+    """Seconds that an answer is kept for; an older one is not taken."""
+    max_size: int = 2**30
+    """Bytes of `cache.db`; what was not used for longest goes first."""
+    redis_url_env: str | None = None
+    """Variable that holds the address of a Redis server, which then keeps the answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputConfig:
     """Where results go while the run goes."""
 
@@ -211,3 +225,4 @@ class RunConfig:
     output: OutputConfig = OutputConfig()
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Dotted key -> where its effective value comes from; a key that is not named has its default."""
+    cache: CacheConfig = CacheConfig()

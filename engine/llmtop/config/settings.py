@@ -1,7 +1,7 @@
 """Gather what was said about each key: in the file, the environment and on the command line.
 
 Only names are checked here; a value is read by `reading`. Later sources win:
-file < environment < `--set` < an option of its own.
+file < variant < environment < `--set` < an option of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from llmtop.config.schema import Origin
 from llmtop.config.suggest import did_you_mean
 from llmtop.config.unspoken import is_key_name, keys_in, looks_like_key
 from llmtop.config.values import kind_of
+from llmtop.config.variants import SECTION as VARIANTS
+from llmtop.config.variants import Variant
 from llmtop.errors import ConfigError
 
 _TOP_LEVEL = tuple(key for key in KEYS if "." not in key)
@@ -53,10 +55,14 @@ def gather(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
     faults: list[ConfigError],
+    variant: Variant | None = None,
 ) -> Settings:
     """Return the winning setting of each key; unknown names become faults."""
     settings: Settings = {}
-    sources = [_named(tree, "file", "", faults), _from_environment(environ)]
+    sources = [_named(tree, "file", "", faults)]
+    if variant is not None:
+        sources.append(_named(variant.tree, "file", variant.label, faults))
+    sources.append(_from_environment(environ))
     sources += [_from_override(override, faults) for override in overrides]
     sources.append(_from_flags(flags, faults))
     for source in sources:
@@ -99,7 +105,7 @@ def _named(tree: Mapping[str, Any], origin: Origin, label: str, faults: list[Con
         elif name in LATER:
             faults.extend(refuse_later(name, value, label))
         elif name not in SECTIONS:
-            faults.append(unknown_key(name, (*_TOP_LEVEL, *SECTIONS, *LATER), label))
+            faults.append(unknown_key(name, (*_TOP_LEVEL, *SECTIONS, *LATER, VARIANTS), label))
         elif not isinstance(value, Mapping):
             what = f"is {kind_of(value)}, and must be a table"
             faults.append(ConfigError(f"{label}{name}", what, f"Write [{name}] with its keys below."))

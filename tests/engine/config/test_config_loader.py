@@ -184,20 +184,11 @@ def test_the_main_sections_are_checked_as_well(write: Write, old: str, new: str,
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("[cache]\nenabled = true", "cache: the response cache is not available yet"),
-        ('[cache]\nttl = "30d"', "cache: the response cache is not available yet"),
-        ("[cache]\nenabled = 1", "cache.enabled: is a number"),
-        ("[cache]\nenbled = false", 'cache.enbled: unknown key; Did you mean "enabled"?'),
         ('[batch]\nspill = "none"', "batch: is not available yet"),
         ('[batch]\nspil = "none"', 'batch.spil: unknown key; Did you mean "spill"?'),
         ('[[filters]]\nuse = "scripts"', "filters: is not available yet"),
         ("[[filters]]\nallow = []", "filters[1].use: is missing"),
         ('[conversation]\nturns_field = "turns"', "conversation: is not available yet"),
-        ('[[variants]]\nname = "a"\nprovider.model = "b"', "variants: is not available yet"),
-        (
-            '[[variants]]\nprovider.modl = "b"',
-            'variants[1].provider.modl: unknown key; Did you mean "model"?',
-        ),
         ('[execution]\nmode = "batch"', 'execution.mode: "batch" is not available yet'),
         ('[execution]\nmode = "auto"', 'execution.mode: "auto" is not available yet'),
         ("[execution]\nitems_per_request = 15", "are not available yet"),
@@ -208,8 +199,35 @@ def test_what_comes_later_is_refused_and_its_keys_are_checked(write: Write, line
     assert said in faults(write(f"{GOOD}{lines}\n"))
 
 
-def test_a_cache_that_is_switched_off_is_fine(write: Write) -> None:
-    assert loaded(write(GOOD + '[cache]\nenabled = false\nttl = "30d"\n')).provider.model == "m"
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("enabled = 1", "cache.enabled: is a number (1)"),
+        ("enbled = false", 'cache.enbled: unknown key; Did you mean "enabled"?'),
+        ('ttl = "30d"', "cache.ttl: has no effect without cache.enabled"),
+        ("enabled = true\nttl = 0", "cache.ttl: is 0, and must be a duration above 0s"),
+        ('enabled = true\nmax_size = "1kB"', 'cache.max_size: is "1kB", and must be a size from 1MiB'),
+        (
+            'enabled = true\nredis_url_env = "redis://host/0"',
+            "cache.redis_url_env: is not the name of a variable",
+        ),
+        (
+            'enabled = true\nredis_url_env = "REDIS_URL"\nmax_size = "2GB"',
+            "cache.max_size: has no effect with cache.redis_url_env",
+        ),
+    ],
+)
+def test_a_cache_that_would_not_do_what_was_said_is_refused(write: Write, lines: str, said: str) -> None:
+    assert said in faults(write(f"{GOOD}[cache]\n{lines}\n"))
+
+
+def test_the_cache_is_off_unless_it_is_asked_for(write: Write) -> None:
+    assert not loaded(write(GOOD)).cache.enabled
+    assert not loaded(write(GOOD + '[cache]\nenabled = false\nttl = "30d"\n')).cache.enabled
+
+    asked = loaded(write(GOOD + '[cache]\nenabled = true\nttl = "12h"\nmax_size = "64MiB"\n')).cache
+
+    assert (asked.enabled, asked.ttl, asked.max_size) == (True, 43_200.0, 2**26)
 
 
 @pytest.mark.parametrize(
