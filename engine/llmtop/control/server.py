@@ -174,7 +174,7 @@ class ControlServer:
     def _door(self, request: web.Request) -> RunDoor:
         door = self._doors.get(request.match_info["run"])
         if door is None:
-            raise web.HTTPNotFound(body=encode({"error": "no such run"}), content_type="application/json")
+            raise web.HTTPNotFound(text=_text("no such run"), content_type="application/json")
         return door
 
 
@@ -236,8 +236,12 @@ def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(body=encode(value), status=status, content_type="application/json")
 
 
+def _text(message: str) -> str:
+    return encode({"error": message}).decode()
+
+
 def _bad(message: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(body=encode({"error": message}), content_type="application/json")
+    return web.HTTPBadRequest(text=_text(message), content_type="application/json")
 
 
 def _parse(kind: type[T], body: bytes) -> T:

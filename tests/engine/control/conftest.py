@@ -1,6 +1,7 @@
 """Doors on stored runs are tested with the ledger's values."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,18 @@ _SUPPORT = str(Path(__file__).parents[2] / "support")
 if _SUPPORT not in sys.path:
     sys.path.insert(0, _SUPPORT)
 
+from whole_runs import Desk  # noqa: E402  (only importable once the folder is on the path)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The folder of a run that is not there yet."""
     return tmp_path / "runs" / "motions-3f9a2c"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """An empty folder to work in, with a state folder of its own."""
+    made = Desk(tmp_path)
+    yield made
+    made.clear_away()
