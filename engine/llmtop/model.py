@@ -255,6 +255,10 @@ class Result:
     batch_id: str | None = None
     filters: tuple[Mapping[str, Any], ...] = ()
     metadata: Mapping[str, Any] | None = None
+    saved_pusd: int | None = None
+    """What the answer did cost when it was bought, where it came from the cache; None: unknown price."""
+    is_joined: bool = False
+    """Whether it is the answer to an identical request that was in flight."""
 
 
 @dataclass(frozen=True, slots=True)

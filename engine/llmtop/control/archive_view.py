@@ -45,6 +45,7 @@ def archive_snapshot(reader: LedgerReader, pid: int | None, version: int, now: f
         throughput=ThroughputView(
             queued=totals.counts.pending,
             cache_hits=totals.cache_hits,
+            dup_joined=totals.dup_joined,
             requests=totals.requests,
             retries=totals.retries,
             throttled_429=totals.throttled_429,
@@ -66,6 +67,7 @@ def _cost(record: RunRecord, totals: Totals) -> CostView:
         is_price_known=totals.unknown_cost == 0,
         cap_pusd=cap if isinstance(cap, int) else None,
         does_cap_hold=totals.spent_pusd <= cap if isinstance(cap, int) else None,
+        saved_cache_pusd=totals.saved_cache_pusd,
         maybe_billed=totals.maybe_billed,
         price_origin=str(record.prices.get("origin", "unknown")),
         input_tokens=totals.input_tokens,

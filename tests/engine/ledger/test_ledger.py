@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,7 +125,8 @@ async def test_totals_count_every_try_over_all_starts(folder: Path) -> None:
             Finish(result(0), end(2)),
             Attempt(3, 1, 1, 1001.0),
             Finish(result(1), end(3, cost_pusd=None)),
-            Finish(replace(result(2), via="cache")),
+            Finish(replace(result(2), via="cache", saved_pusd=70)),
+            Finish(replace(result(3), via="cache", saved_pusd=30, is_joined=True)),
         ],
     )
     live = ledger.totals()
@@ -135,8 +137,31 @@ async def test_totals_count_every_try_over_all_starts(folder: Path) -> None:
     assert stored == live
     assert (live.requests, live.retries, live.throttled_429, live.cache_hits) == (3, 1, 1, 1)
     assert (live.spent_pusd, live.unknown_cost, live.input_tokens) == (27_100_000, 1, 820)
-    assert (live.last_attempt_id, live.counts) == (3, RunCounts(4, done=3))
+    assert (live.dup_joined, live.saved_cache_pusd) == (1, 100)
+    assert (live.last_attempt_id, live.counts) == (3, RunCounts(4, done=4))
     assert [(e.error_type, e.http_status, e.count) for e in live.errors] == [("rate_limit", 429, 1)]
+
+
+async def test_a_ledger_of_the_version_before_the_cache_is_read_and_goes_on(folder: Path) -> None:
+    ledger = new_ledger(folder, items=2)
+    await put_all(ledger, [Attempt(1, 0, 1, 1.0), Finish(result(0), end(1))])
+    ledger.close()
+    with closing(sqlite3.connect(folder / "run.db")) as old:
+        old.execute("UPDATE run SET totals = NULL")
+        for column in ("saved_pusd", "is_joined"):
+            old.execute(f"ALTER TABLE results DROP COLUMN {column}")
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+
+    with LedgerReader(folder) as reader:
+        before = reader.totals()
+    again = Ledger.open(folder)
+    await put_all(again, [Finish(replace(result(1), via="cache", saved_pusd=5))])
+    after = again.totals()
+    again.close()
+
+    assert (before.counts, before.cache_hits) == (RunCounts(2, done=1), 0)
+    assert (after.counts, after.cache_hits, after.saved_cache_pusd) == (RunCounts(2, done=2), 1, 5)
 
 
 async def test_requests_without_an_end_are_listed_as_possibly_billed_by_the_next_owner(folder: Path) -> None:

@@ -66,6 +66,7 @@ _RESULTS = insert(
     "results",
     *("seq", "id", "status", "file_end", "error_type", "error_message", "cost_pusd", "via", "latency_ms"),
     *("attempts", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "finished_at"),
+    *("saved_pusd", "is_joined"),
 )
 _LINES = insert("lines", "seq", "line")
 _DECISIONS = insert("decisions", "at", "what", "old", "new", "why", "origin")
@@ -154,7 +155,7 @@ class Batch:
                 *((error.type, storable(error.message)) if error else (None, None)),
                 *(result.cost_pusd, result.via, result.latency_ms, result.attempts),
                 *(usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, usage.reasoning_tokens),
-                result.finished_at,
+                *(result.finished_at, result.saved_pusd, result.is_joined),
             )
         )
         self._rows[_LINES].append((result.seq, line))

@@ -121,6 +121,10 @@ class Totals:
     reasoning_tokens: int = 0
     cache_hits: int = 0
     """Results that came from the cache."""
+    dup_joined: int = 0
+    """Results that are the answer to an identical request that was in flight."""
+    saved_cache_pusd: int = 0
+    """What the answers of both had cost."""
     last_attempt_id: int = 0
     errors: tuple[ErrorCount, ...] = ()
     """Failed attempts by kind, most frequent first."""

@@ -118,7 +118,14 @@ _FIRST = (
     )""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_CACHE = (
+    "ALTER TABLE results ADD COLUMN saved_pusd BIGINT",
+    "ALTER TABLE results ADD COLUMN is_joined INTEGER NOT NULL DEFAULT 0",
+)
+CACHE_VERSION = 2
+"""From this version on results know what the cache saved."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE)
 """Step n brings a file from version n to version n + 1."""
 
 

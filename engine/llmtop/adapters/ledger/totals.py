@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llmtop.adapters.ledger.records import ErrorCount, RunRecord, Totals
+from llmtop.adapters.ledger.schema import CACHE_VERSION, version_of
 from llmtop.model import RunCounts
 
 _RECORD_COLUMNS = (
@@ -80,7 +81,7 @@ def count_totals(connection: sqlite3.Connection) -> Totals:
             COALESCE(SUM(reasoning_tokens), 0), COALESCE(MAX(id), 0)
         FROM attempts"""
     ).fetchone()
-    hits = connection.execute("SELECT COUNT(*) FROM results WHERE via = 'cache'").fetchone()[0]
+    hits, joined, saved = _count_cache(connection)
     names = (
         *("requests", "retries", "throttled_429", "spent_pusd", "unknown_cost", "estimated", "maybe_billed"),
         *("maybe_billed_pusd", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens"),
@@ -89,9 +90,22 @@ def count_totals(connection: sqlite3.Connection) -> Totals:
     return Totals(
         counts=read_counts(connection),
         cache_hits=hits,
+        dup_joined=joined,
+        saved_cache_pusd=saved,
         errors=_count_errors(connection),
         **dict(zip(names, row, strict=True)),
     )
+
+
+def _count_cache(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return results from the cache, results that joined another's request, and what both saved."""
+    if version_of(connection) < CACHE_VERSION:  # beside an owner of an earlier version, which has no cache
+        return 0, 0, 0
+    hits, joined, saved = connection.execute(
+        """SELECT COUNT(*), COALESCE(SUM(is_joined), 0), COALESCE(SUM(saved_pusd), 0)
+        FROM results WHERE via = 'cache'"""
+    ).fetchone()
+    return hits - joined, joined, saved
 
 
 def _count_errors(connection: sqlite3.Connection) -> tuple[ErrorCount, ...]:
