@@ -1,8 +1,11 @@
 """Send a run's items, one request each, as fast as the gate allows; report each item once.
 
-One dispatcher takes work and asks the gate; a task exists only for a request that has been
-granted. So memory grows with what is in flight, a live change of concurrency needs nobody to be
-started or stopped, and an item that waits to be asked again holds no slot.
+One dispatcher takes work and asks the gate; a task exists only for a request that was granted and
+whose attempt is on disk. So memory grows with what is in flight, a live change of concurrency needs
+nobody to be started or stopped, and an item that waits to be asked again holds no slot.
+
+The tasks are kept here and not in a TaskGroup: that costs two more turns of the loop for each
+request, and a task that it cancels before its first step never runs, so its item would be lost.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import heapq
 from collections.abc import Callable
 from functools import partial
 
-from llmtop.model import Attempt, RawReply
+from llmtop.model import Attempt, ProviderError, RawReply
 from llmtop.policy.limiter import Cause, Cost
 from llmtop.submit.gate import Lease, Line
 from llmtop.submit.reception import Reception
@@ -50,9 +53,10 @@ class RealtimeSubmitter:
         self._clock = clock
         self._wall = wall
         self._waiting: list[Work] = []
-        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._own_blocks: set[Cause] = set()
         self._is_stopping = False
+        self._is_given_up = False
+        self._bug: BaseException | None = None
         self._dispatching: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.flights: dict[int, Flight] = {}
@@ -73,16 +77,46 @@ class RealtimeSubmitter:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight and every result is committed."""
-        return not self._tasks and not self._reception.uncommitted
+        return not self.flights and not self._reception.uncommitted
 
     async def run(self) -> None:
         """Send until every item has a result or `stop` was called, then wait for what is in flight."""
-        self._is_stopping = False
-        async with asyncio.TaskGroup() as group:
-            self._dispatching = group.create_task(self._dispatch(group), name="dispatch")
+        self._is_stopping = self._is_given_up = False
+        self._bug = None
+        self._dispatching = asyncio.create_task(self._dispatch(), name="dispatch")
+        self._dispatching.add_done_callback(self._dispatched)
+        try:
+            await asyncio.wait([self._dispatching])
+            while self._bug is None and (self.flights or self._awaits_commits):
+                await self._woken(None)
+        finally:
+            await self._end()
+        if self._bug is not None:
+            raise self._bug
+
+    @property
+    def _awaits_commits(self) -> bool:
+        return self._reception.uncommitted > 0 and not self._is_given_up
+
+    async def _end(self) -> None:
+        """Break off what is left of dispatcher and flights, and see them end."""
+        self.stop()
+        self.abort()
+        tasks = [flight.task for flight in self.flights.values() if flight.task is not None]
+        if self._dispatching is not None:
+            tasks.append(self._dispatching)
+        await asyncio.wait(tasks)
         self._waiting.clear()
-        while self._reception.uncommitted:
-            await self._woken(None)
+
+    def _dispatched(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._failed(bug)
+
+    def _failed(self, bug: BaseException) -> None:
+        """A bug is not survived: `run` ends with it."""
+        self._bug = self._bug or bug
+        self.stop()
+        self._wake.set()
 
     def stop(self) -> None:
         """Take nothing new; `run` returns when what is in flight has landed."""
@@ -92,12 +126,16 @@ class RealtimeSubmitter:
 
     def abort(self) -> None:
         """Break off what is in flight; its items go back to the queue."""
-        for task in list(self._tasks.values()):
-            task.cancel()
+        for flight in list(self.flights.values()):
+            if flight.task is not None and flight.is_sent:
+                flight.task.cancel()
+            else:
+                self._reception.broken_off(flight, is_sent=False)
+                self._gone(flight)
 
     def give_up(self) -> None:
         """Nothing can be written any more: end now, without waiting for what will not be committed."""
-        self._reception.uncommitted = 0
+        self._is_given_up = True
         self.stop()
         self.abort()
 
@@ -119,11 +157,11 @@ class RealtimeSubmitter:
 
     @property
     def _has_room(self) -> bool:
-        return self.ceiling is None or len(self._tasks) < self.ceiling
+        return self.ceiling is None or len(self.flights) < self.ceiling
 
     # -- taking work -------------------------------------------------------------------------
 
-    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+    async def _dispatch(self) -> None:
         while not self._is_stopping:
             now = self._clock()
             work = self._next(now)
@@ -138,7 +176,7 @@ class RealtimeSubmitter:
             except asyncio.CancelledError:
                 self._put_back(work, 0.0)
                 raise
-            self._launch(group, work, cost, lease, reserved)
+            self._launch(work, cost, lease, reserved)
 
     def _next(self, now: float) -> Work | None:
         if self._waiting and self._waiting[0].ready_at <= now:
@@ -168,9 +206,7 @@ class RealtimeSubmitter:
             if self.is_idle:
                 self._on_halt(Halt("budget", "the budget is reached"))
 
-    def _launch(
-        self, group: asyncio.TaskGroup, work: Work, cost: Cost, lease: Lease, reserved_pusd: int
-    ) -> None:
+    def _launch(self, work: Work, cost: Cost, lease: Lease, reserved_pusd: int) -> None:
         now = self._clock()
         self._reception.leaving(work, now)
         work.sends += 1
@@ -184,25 +220,34 @@ class RealtimeSubmitter:
         work.first_sent_at = work.first_sent_at or attempt.started_at
         flight = Flight(work, attempt, lease, cost, now)
         self.flights[attempt.id] = flight
-        task = group.create_task(self._fly(flight))
-        self._tasks[attempt.id] = task
-        task.add_done_callback(partial(self._landed, attempt.id))
+        self._books.begin(attempt, partial(self._depart, flight))
 
     # -- one request -------------------------------------------------------------------------
 
+    def _depart(self, flight: Flight) -> None:
+        """Its attempt is on disk: send it, unless it was broken off meanwhile."""
+        if flight.attempt.id in self.flights:
+            flight.task = asyncio.get_running_loop().create_task(self._fly(flight))
+
     async def _fly(self, flight: Flight) -> None:
-        """Write the attempt down, send it, and hand over what came back."""
-        is_sent = False
+        """Send it, and hand over what came back."""
+        if flight.attempt.id not in self.flights:
+            return
+        flight.is_sent = True
+        flight.started = self._clock()
         try:
-            written = asyncio.get_running_loop().create_future()
-            self._books.begin(flight.attempt, partial(_resolve, written))
-            await written
-            is_sent = True
-            flight.started = self._clock()
-            raw = await self._exchange.send(flight.work.wire)
-        except asyncio.CancelledError:
-            self._reception.broken_off(flight, is_sent=is_sent)
-            raise
+            try:
+                raw = await self._exchange.send(flight.work.wire)
+            except asyncio.CancelledError:
+                self._reception.broken_off(flight, is_sent=True)
+            else:
+                self._receive(flight, raw)
+        except Exception as bug:
+            self._failed(bug)
+        finally:
+            self._gone(flight)
+
+    def _receive(self, flight: Flight, raw: RawReply | ProviderError) -> None:
         if isinstance(raw, RawReply):
             self._reception.received(flight, self._exchange.read(raw), raw.body)
         else:
@@ -210,12 +255,12 @@ class RealtimeSubmitter:
         if self._reception.uncommitted >= self._line.concurrency:
             self._hold_back(Cause.WRITER)
 
-    def _landed(self, attempt_id: int, _task: asyncio.Task[None]) -> None:
-        del self._tasks[attempt_id]
-        self.flights.pop(attempt_id, None)
-        self._let_on(Cause.BUDGET)
-        if self._has_room:
-            self._let_on(Cause.MEMORY)
+    def _gone(self, flight: Flight) -> None:
+        del self.flights[flight.attempt.id]
+        if self._own_blocks:
+            self._let_on(Cause.BUDGET)
+            if self._has_room:
+                self._let_on(Cause.MEMORY)
         self._wake.set()
 
     def _put_back(self, work: Work, delay_s: float) -> None:
@@ -224,9 +269,10 @@ class RealtimeSubmitter:
         self._wake.set()
 
     def _committed(self) -> None:
-        if self._reception.uncommitted < self._line.concurrency:
-            self._let_on(Cause.WRITER)
-        self._let_on(Cause.BUDGET)
+        if self._own_blocks:
+            if self._reception.uncommitted < self._line.concurrency:
+                self._let_on(Cause.WRITER)
+            self._let_on(Cause.BUDGET)
         self._wake.set()
 
     def _hold_back(self, cause: Cause) -> None:
@@ -245,8 +291,3 @@ class RealtimeSubmitter:
                 await self._wake.wait()
         except TimeoutError:
             return
-
-
-def _resolve(written: asyncio.Future[None]) -> None:
-    if not written.done():
-        written.set_result(None)

@@ -5,6 +5,7 @@ The Protocols stand here, beside their callers: adapters fit them without knowin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -61,6 +62,10 @@ class Flight:
     """Tokens as estimated."""
     started: float
     """Monotonic seconds: when it was granted, then when it left."""
+    task: asyncio.Task[None] | None = None
+    """Sends it, as soon as its attempt is on disk."""
+    is_sent: bool = False
+    """Whether its bytes may have left."""
 
 
 @dataclass(frozen=True, slots=True)
