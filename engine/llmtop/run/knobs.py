@@ -126,7 +126,7 @@ def _rate(key: str, text: str, unit_s: float) -> float | None:
 
 def _money(text: str) -> int:
     number = _decimal(text.removeprefix("$"))
-    if number is None or not 0 < number <= _MAX_COST_USD or pusd(number) < 1:
+    if number is None or not 0 < number <= _MAX_COST_USD:
         raise BadKnob(f"max_cost is {text[:40]!r}, and must be an amount of USD above 0, or none")
     return pusd(number)
 
