@@ -135,9 +135,11 @@ class Signals:
 
 def run_here(common: Common, configs: Sequence[RunConfig], options: RunOptions, kind: Lines) -> int:
     """Run them to their end in this process; return the exit code."""
+    from llmtop.control.process import run_engine_process
+
     outlet = Outlet()
     try:
-        return asyncio.run(_run(common, configs, options, kind, outlet))
+        return run_engine_process(_run(common, configs, options, kind, outlet))
     finally:
         outlet.close()
 
