@@ -164,7 +164,7 @@ class Steering:
         """Close the ticket with what the request used, as far as its outcome lets one know."""
         outcome = report.outcome
         has_usage = outcome is Outcome.FAULT and report.input_tokens + report.output_tokens > 0.0
-        if has_usage or outcome in (Outcome.OK, Outcome.PARTIAL):
+        if has_usage or report.is_served:
             self.limiter.settle(now, ticket, report.input_tokens, report.output_tokens)
         elif outcome is Outcome.TIMEOUT:  # it may have been billed
             self.limiter.settle(now, ticket, *ticket.cost)
@@ -195,7 +195,7 @@ class Steering:
     def _cool_down(self, now: float, ticket: Ticket, report: Report) -> None:
         """Answer a refusal without a tuner: keep the wait that was asked for, else double one's own."""
         outcome = report.outcome
-        if outcome in (Outcome.OK, Outcome.PARTIAL):
+        if report.is_served:
             self._cooldown.accepted(ticket.started_at)
         is_for_all = outcome in (Outcome.REFUSED_RATE, Outcome.REFUSED_RAMP, Outcome.REFUSED_UNKNOWN)
         if outcome in (Outcome.REFUSED_OVERLOAD, Outcome.FAULT):

@@ -232,6 +232,17 @@ def test_what_is_no_signal_moves_nothing(outcome: Outcome) -> None:
     assert (tuner.concurrency, tuner.requests.pace, tuner.tokens.pace) == (8, None, None)
 
 
+def test_an_answer_that_was_cut_was_served_all_the_same() -> None:
+    def cut(now: float, level: int) -> Report:
+        return Report(outcome=Outcome.BAD, latency_s=0.5, output_tokens=50.0, items_ok=0)
+
+    world = World(tuner_of(), cut).run(30.0)
+
+    assert world.tuner.min_gap == 0.0
+    assert world.tuner.concurrency == BOUNDS.high
+    assert world.tuner.telemetry.goodput == 0.0
+
+
 def test_random_server_errors_leave_the_concurrency_alone() -> None:
     rng = random.Random(4)
 

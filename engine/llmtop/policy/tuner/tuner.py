@@ -123,9 +123,10 @@ class Tuner:
         """A request ended."""
         self.abandoned(flight)
         outcome = report.outcome
-        is_good = outcome in (Outcome.OK, Outcome.PARTIAL)
-        self.telemetry.answered(report.items_ok if is_good else 0, is_refusal=outcome.is_refusal)
-        if is_good:
+        self.telemetry.answered(report.items_ok if report.is_served else 0, is_refusal=outcome.is_refusal)
+        if outcome is Outcome.BAD:
+            self.min_gap = 0.0
+        if report.is_served:
             self._succeeded(now, flight, report)
         elif outcome is Outcome.REFUSED_OVERLOAD:
             self._overloaded(now, flight, report)

@@ -34,6 +34,13 @@ class Report:
     cost_pusd: int | None = None
 
     @property
+    def is_served(self) -> bool:
+        """Whether the provider did the work, also where the answer is of no use (cut, blank)."""
+        if self.outcome in (Outcome.OK, Outcome.PARTIAL):
+            return True
+        return self.outcome is Outcome.BAD and self.output_tokens > 0.0
+
+    @property
     def wait_s(self) -> float | None:
         """The wait that the provider asked for, where it is one."""
         asked = self.retry_after_s
