@@ -1,6 +1,7 @@
 """Whole runs: the real program against a simulated provider that keeps its own books."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from whole_runs import Desk  # noqa: E402  (only importable once the folder is o
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path) -> Iterator[Desk]:
     """An empty folder to work in, with a state folder of its own."""
-    return Desk(tmp_path)
+    made = Desk(tmp_path)
+    yield made
+    made.clear_away()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from llmtop.model import Command
 from whole_runs import Desk, each_once, ended, simulator, until
+
+from llmtop.model import Command
 
 
 async def test_a_changed_concurrency_reaches_the_provider_and_is_recorded(desk: Desk) -> None:

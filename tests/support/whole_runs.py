@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Desk:
         self.folder = folder
         self.home_folder = folder / "home"
         self.output = folder / "out.jsonl"
+        self._processes: list[asyncio.subprocess.Process] = []
         self.environ = {key: value for key, value in os.environ.items() if not key.startswith("LLMTOP_")}
         self.environ |= {"LLMTOP_HOME": str(self.home_folder), "SIM_KEY": "sk-simulated-1234"}
 
@@ -103,9 +104,18 @@ class Desk:
         """Start a command; its stdout and stderr are pipes unless told otherwise."""
         pipes: dict[str, Any] = {"stdin": asyncio.subprocess.DEVNULL}
         pipes |= {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE} | streams
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *LLMTOP, *map(str, words), cwd=self.folder, env=self.environ, limit=1 << 22, **pipes
         )
+        self._processes.append(process)
+        return process
+
+    def clear_away(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._processes:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
 
     async def llmtop(self, *words: str | Path, stdin: bytes | None = None, timeout_s: float = 30.0) -> Said:
         """Run a command to its end."""
@@ -127,7 +137,7 @@ class Desk:
         """Return the lines of the output file."""
         text = (path or self.output).read_text(encoding="utf-8")
         assert not text or text.endswith("\n")
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def written_ids(self, path: Path | None = None) -> Counter[str]:
         """Count the ids of the output file."""

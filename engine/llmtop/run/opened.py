@@ -21,6 +21,7 @@ from llmtop.adapters.secrets import Secret, find_key
 from llmtop.adapters.sources import ScannedItem, Source, open_source
 from llmtop.config.effective import to_record
 from llmtop.config.fingerprint import CONTENT, differing, fingerprint, fingerprint_parts
+from llmtop.config.input_format import STDIN
 from llmtop.config.schema import RunConfig
 from llmtop.errors import ConfigError, RunOwned, StateError, UsageError
 from llmtop.policy.answers import OutputForm
@@ -113,6 +114,8 @@ class Opener:
         run_id = self._home.new_run_id(config.name)
         folder = self._home.run_folder(run_id)
         try:
+            if config.input.path == STDIN:
+                self._home.make_run_folder(run_id)
             source = open_source(config.input, spool=folder / SPOOL, stdin=self._stdin)
             candidates = [] if options.is_fresh else self._candidates(checked, options)
             if candidates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +33,8 @@ def spool_stdin(spool: Path | None, stdin: BinaryIO | None) -> Path:
     try:
         with os.fdopen(os.open(spool, flags, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            shutil.copyfileobj(stdin, file, _CHUNK_BYTES)
+            for chunk in _chunks(stdin):
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -42,3 +43,12 @@ def spool_stdin(spool: Path | None, stdin: BinaryIO | None) -> Path:
             shown_name(spool), f"standard input cannot be kept ({reason})", "Free some space."
         ) from None
     return spool
+
+
+def _chunks(stdin: BinaryIO) -> Iterator[bytes]:
+    """Read to the end, past the buffer: who hangs in its read holds its lock, and Python then cannot end."""
+    try:
+        fd = stdin.fileno()
+    except (OSError, AttributeError):  # bytes in memory
+        return iter(lambda: stdin.read(_CHUNK_BYTES), b"")
+    return iter(lambda: os.read(fd, _CHUNK_BYTES), b"")
