@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import jsonschema_rs
@@ -16,6 +17,7 @@ from llmtop.adapters.simulator.draws import Draws
 from llmtop.errors import ConfigError
 from llmtop.model import ChatRequest, Usage
 from llmtop.policy.packing import (
+    PackPlanner,
     PackPrompt,
     Part,
     is_packable,
@@ -46,10 +48,10 @@ def body(request: ChatRequest) -> dict[str, Any]:
     return {"model": "m", "messages": list(request.messages), "response_format": wanted}
 
 
-def simulated(request: ChatRequest, **settings: Any) -> str:
+def simulated(request: ChatRequest, attempt: int = 1, **settings: Any) -> str:
     profile = Profile(**settings)
     call = parse_call(json.dumps(body(request)).encode(), profile, Patterns.of(profile))
-    return complete(profile, call, Draws(profile.seed, call.prompt.key, 1), 0).content
+    return complete(profile, call, Draws(profile.seed, call.prompt.key, attempt), 0).content
 
 
 PARTS = [
@@ -205,6 +207,40 @@ def test_output_tokens_grow_with_the_pack_and_not_for_one() -> None:
     needed = output_tokens(100, IDS)
     assert needed is not None
     assert len(IDS) * 100 < needed < len(IDS) * 150
+
+
+TROUBLES: list[dict[str, Any]] = [
+    {"pack_trouble": {"dropped": 0.1, "duplicated": 0.1, "extra": 0.3, "fenced": 0.3}},
+    {"pack_trouble": {"truncated": 0.4}},
+    {"poison_pattern": "^m-(7|23)$"},
+    {"poison_pattern": "^m-0$", "pack_trouble": {"dropped": 0.05, "truncated": 0.1, "fenced": 0.2}},
+]
+
+
+@pytest.mark.parametrize("has_schema", [False, True])
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_every_item_ends_with_its_own_answer_whatever_the_simulator_does_to_packs(
+    trouble: dict[str, Any], has_schema: bool
+) -> None:
+    parts = {f"m-{number}": part(f"m-{number}", f"Leg uit: dag {number}") for number in range(60)}
+    planner, prompt, fresh = PackPlanner(), PackPrompt(None), iter(parts)
+    answers: dict[str, str] = {}
+    asked: Counter[str] = Counter()
+    while pack := planner.next_pack(16, lambda: next(fresh, None)):
+        asked.update(pack)
+        request = prompt.request([parts[id_] for id_ in pack], has_schema=has_schema)
+        if len(pack) == 1:
+            answers[pack[0]] = f"alone (id {pack[0]},"
+            planner.forget(pack)
+            continue
+        text = simulated(request, attempt=asked[pack[0]], **trouble)
+        reading = read_pack(text, pack, item_form("text", None))
+        answers |= reading.answers
+        planner.settle(pack, reading)
+
+    assert set(answers) == set(parts)
+    assert all(f"(id {id_}," in answer for id_, answer in answers.items())
+    assert max(asked.values()) <= 5
 
 
 @given(

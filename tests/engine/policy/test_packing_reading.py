@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmtop.errors import ConfigError
 from llmtop.policy.packing import JsonForm, PackReading, TextForm, item_form, read_pack
 
 IDS = ("m-1", "m-2", "m-3")
@@ -32,6 +33,7 @@ def read(text: str, ids: tuple[str, ...] = IDS) -> PackReading:
         "```json\n" + json.dumps({"answers": ROWS}) + "\n```",
         "Here {as asked} are your [3] answers:\n```\n" + json.dumps(ROWS) + "\n```\nAnything else? {no}",
         "\n".join(json.dumps(row) for row in ROWS),
+        'I was asked for {"answers": [{"id": "<id>", "answer": "<answer>"}]}, so:\n' + json.dumps(ROWS),
         "\ufeff" + json.dumps({"answers": [{"id": row["id"], "explanation": row["answer"]} for row in ROWS]}),
         json.dumps({"answers": ROWS}).replace(r"\n", "\n"),
         json.dumps({"answers": ROWS})[:-2] + ",]}",
@@ -161,6 +163,12 @@ def test_structured_answers_are_checked_each_and_may_be_flattened_or_written_as_
     assert reading.answers == {"m-1": {"n": 1}, "m-2": {"n": 2}, "m-3": {"n": 3}}
     assert "does not fit the schema" in reading.malformed["m-4"]
     assert set(read_pack(json.dumps({"answers": rows}), ids, item_form("json", None)).malformed) == {"m-5"}
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "http://127.0.0.1:9/x", "other.json"])
+def test_a_schema_that_refers_to_other_documents_is_refused_and_nothing_is_read(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"request\.schema_file: is not a JSON Schema: Resource"):
+        item_form("schema", {"$ref": address})
 
 
 def test_a_key_twice_within_a_structured_answer_is_not_guessed_at() -> None:

@@ -19,11 +19,20 @@ def _schema(value: Any) -> dict[str, Any]:
     schema = values.free_table(value)
     try:
         jsonschema_rs.meta.validate(schema)
-        jsonschema_rs.validator_for(schema)
+        _validator(schema)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
         reason = clean(getattr(error, "message", "") or str(error).partition("\n")[0], limit=160)
         raise values.BadValue(f"is not a JSON Schema: {reason}") from None
     return schema
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    return jsonschema_rs.validator_for(dict(schema), retriever=_fetch_nothing)
+
+
+def _fetch_nothing(address: str) -> Any:
+    """Refuse a reference to another document: the validator would read files and the network for it."""
+    raise ValueError(f"{address} is another document, and a schema may refer to its own parts only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +49,7 @@ class JsonSchema:
     sees: ClassVar[Literal["leaf", "whole"]] = "whole"
 
     def __init__(self, settings: JsonSchemaSettings) -> None:
-        self._validator = jsonschema_rs.validator_for(dict(settings.schema))
+        self._validator = _validator(settings.schema)
 
     def apply(self, text: str, context: FilterContext) -> Verdict:
         value = context.value

@@ -64,17 +64,18 @@ class WordMap:
         if not starts:
             return text, 0
         pieces: list[str] = []
-        done = hits = 0
+        copied = taken = hits = 0
         for start, end, key in self._places(text, starts):
-            if start < done:
+            if start < taken:
                 continue
+            taken = end
             found = text[start:end]
             written = _as_cased(found, self._entries[key]) if self._ignore_case else self._entries[key]
             if written != found:
-                pieces += (text[done:start], written)
-                done = end
+                pieces += (text[copied:start], written)
+                copied = end
                 hits += 1
-        return ("".join(pieces) + text[done:], hits) if hits else (text, 0)
+        return ("".join(pieces) + text[copied:], hits) if hits else (text, 0)
 
     def _places(self, text: str, starts: set[str]) -> list[tuple[int, int, str]]:
         """Return where entries stand, from left to right, the longest first."""

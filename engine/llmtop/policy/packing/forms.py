@@ -9,6 +9,7 @@ import jsonschema_rs
 import orjson
 
 from llmtop.cleaning import clean
+from llmtop.errors import ConfigError
 
 
 class ItemForm(Protocol):
@@ -36,10 +37,13 @@ class TextForm:
 
 
 class JsonForm:
-    """A JSON value. One that was written as text within the JSON is read."""
+    """A JSON value. One that was written as text within the JSON is read.
+
+    Raises ConfigError where the schema is none, or refers to other documents, which are not fetched.
+    """
 
     def __init__(self, schema: Mapping[str, Any] | None) -> None:
-        self._validator = None if schema is None else jsonschema_rs.validator_for(dict(schema))
+        self._validator = None if schema is None else _validator(schema)
         self.is_checked = schema is not None
 
     def accept(self, value: Any) -> tuple[Any, str]:
@@ -63,6 +67,19 @@ class JsonForm:
         except (ValueError, TypeError) as error:
             return f"cannot be checked: {clean(str(error), limit=160)}"
         return f"does not fit the schema: {clean(fault.message, limit=160)}" if fault else ""
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    try:
+        return jsonschema_rs.validator_for(dict(schema), retriever=_fetch_nothing)
+    except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
+        reason = clean(getattr(error, "message", "") or str(error).partition("\n")[0], limit=160)
+        raise ConfigError("request.schema_file", f"is not a JSON Schema: {reason}") from None
+
+
+def _fetch_nothing(address: str) -> Any:
+    """Refuse a reference to another document: the validator would read files and the network for it."""
+    raise ValueError(f"{address} is another document, and a schema may refer to its own parts only")
 
 
 def item_form(

@@ -48,22 +48,30 @@ class Found:
 
 
 def find_rows(text: str, ids: Collection[str]) -> Found:
-    """Return the entries of the first JSON in `text` that is an answer to a pack of these ids."""
-    found: Found | None = None
+    """Return the entries of the first JSON in `text` that is an answer to a pack of these ids.
+
+    Where none names an id that was asked, those of the first that looks like one.
+    """
+    strange: Found | None = None
     for at in _starts(text):
-        try:
-            value, _ = decode(text, at)
-        except ValueError:
-            found = _piecewise(text, at, ids, _MOST_WRAPPERS)
-        else:
-            rows = _rows_in(value, ids, _MOST_WRAPPERS)
-            if rows and isinstance(value, dict) and _is_entry(value, ids):
-                found = _entries(text, at, is_list=False)
-            else:
-                found = Found(rows) if rows else None
-        if found is not None:
+        found = _read_at(text, at, ids)
+        if found is None:
+            continue
+        if not found.rows or any(row.id.strip() in ids or row.id in ids for row in found.rows):
             return found
-    return Found(is_truncated=False)
+        strange = strange or found
+    return strange or Found()
+
+
+def _read_at(text: str, at: int, ids: Collection[str]) -> Found | None:
+    try:
+        value, _ = decode(text, at)
+    except ValueError:
+        return _piecewise(text, at, ids, _MOST_WRAPPERS)
+    if isinstance(value, dict) and _is_entry(value, ids):
+        return _entries(text, at, is_list=False)
+    rows = _rows_in(value, ids, _MOST_WRAPPERS)
+    return Found(rows) if rows else None
 
 
 def _starts(text: str) -> Iterator[int]:
