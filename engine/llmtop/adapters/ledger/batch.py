@@ -21,26 +21,31 @@ from llmtop.model import Attempt, AttemptEnd, Decision
 KEPT_BODY_BYTES = 64 * 1024
 """What is kept of a raw answer."""
 
-_ROWS_A_STATEMENT = 100
+_ROWS_A_STATEMENT = 128
 _OVER = ("finished", "failed", "cancelled", "stopped")
 
 Row = tuple[Any, ...]
 
 
 class Statement:
-    """A statement over many rows of parameters: `head (?, ?), (?, ?) tail`."""
+    """A statement over many rows of parameters: `head (?, ?), (?, ?) tail`.
+
+    Rows go in by powers of two: so there are few texts, and SQLite has them all compiled by the
+    first seconds of a run. A text for each number of rows was compiled nearly every time.
+    """
 
     def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        self._head = head
-        self._row = f"({', '.join('?' * columns)})"
-        self._tail = tail
+        row = f"({', '.join('?' * columns)})"
+        sizes = [_ROWS_A_STATEMENT >> halved for halved in range(_ROWS_A_STATEMENT.bit_length())]
+        self._texts = [(size, f"{head} {', '.join([row] * size)} {tail}") for size in sizes]
 
     def execute(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Run it over all rows, a hundred at a time."""
-        for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            part = rows[start : start + _ROWS_A_STATEMENT]
-            sql = f"{self._head} {', '.join([self._row] * len(part))} {self._tail}"
-            connection.execute(sql, list(chain.from_iterable(part)))
+        """Run it over all rows, as many at a time as there can be."""
+        start, left = 0, len(rows)
+        for size, sql in self._texts:
+            while left >= size:
+                connection.execute(sql, list(chain.from_iterable(rows[start : start + size])))
+                start, left = start + size, left - size
 
 
 def insert(table: str, *columns: str) -> Statement:
