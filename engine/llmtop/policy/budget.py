@@ -146,5 +146,5 @@ def project(spent: int, done: int, total: int, costs: ItemCosts) -> tuple[int, i
 
 
 def _check(*amounts: int) -> None:
-    if any(amount < 0 for amount in amounts):
+    if min(amounts) < 0:
         raise ValueError(f"money is never negative: {amounts}")

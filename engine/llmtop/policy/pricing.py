@@ -102,6 +102,8 @@ def sane_usage(reported: Usage | None, estimate: Usage) -> Usage:
         return Usage(
             input_tokens=estimate.input_tokens, output_tokens=estimate.output_tokens, is_estimated=True
         )
+    if _is_sound(reported):
+        return reported
     total_in, is_in_guessed = _total(reported.input_tokens, estimate.input_tokens)
     total_out, is_out_guessed = _total(reported.output_tokens, estimate.output_tokens)
     cached, written = reported.cached_input_tokens, reported.cache_write_tokens
@@ -137,6 +139,18 @@ def pusd(dollars: Decimal) -> int:
         raise ValueError(f"{dollars} is not an amount of money")
     scaled = _EXACT.multiply(dollars, Decimal(PUSD_PER_USD))
     return int(scaled.to_integral_value(rounding="ROUND_CEILING", context=_EXACT))
+
+
+def _is_sound(usage: Usage) -> bool:
+    """Whether there is nothing to replace, as in nearly every answer."""
+    parts = (usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    totals = (usage.input_tokens, usage.output_tokens)
+    return (
+        all(map(_is_count, totals + parts))
+        and min(totals) > 0
+        and parts[0] + parts[1] <= totals[0]
+        and parts[2] <= totals[1]
+    )
 
 
 def _total(reported: int, estimate: int) -> tuple[int, bool]:
