@@ -1,9 +1,9 @@
 """An engine in a process of its own session, that outlives the terminal it was started from.
 
-`spawn_engine` starts `python -m llmtop.control.background`, hands it the configs over a pipe and
-reads back, line by line in JSON, how far it is, and at last that it accepts commands or why not.
-The engine ends when its work is done, or stands still until a person does something, and nobody
-looks at it; after a signal it ends as soon as its runs have stopped.
+This is the engine's side: `control.spawning` starts it as `python -m llmtop.control.background`, hands it
+the configs over a pipe and hears, line by line in JSON, how far it is, and at last that it accepts
+commands or why not. The engine ends when its work is done, or stands still until a person does
+something, and nobody looks at it; after a signal it ends as soon as its runs have stopped.
 """
 
 from __future__ import annotations
@@ -12,112 +12,25 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from llmtop.adapters.home import Home
-from llmtop.config.effective import from_record, to_record
-from llmtop.config.input_format import STDIN
+from llmtop.config.effective import from_record
 from llmtop.config.schema import RunConfig
-from llmtop.control.faults import as_words, from_words
-from llmtop.control.launch import EngineHere, RunOptions, engine_here
+from llmtop.control.faults import as_words
+from llmtop.control.launch import EngineHere, engine_here
 from llmtop.control.logs import EngineLog, tidy
+from llmtop.control.process import run_engine_process
+from llmtop.control.spawning import RunOptions
 from llmtop.errors import LlmtopError
 
 _LINGER_S = 3.0
 """How long an engine waits for a viewer once it has nothing to do."""
 _POLL_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Spawned:
-    """An engine in a process of its own that accepts commands."""
-
-    pid: int
-    run_ids: tuple[str, ...]
-    socket: Path
-    notices: tuple[str, ...]
-
-
-async def spawn_engine(
-    home: Home,
-    configs: Sequence[RunConfig],
-    options: RunOptions,
-    on_progress: Callable[[float], None] | None = None,
-) -> Spawned:
-    """Start an engine in a session of its own; return when it accepts commands.
-
-    `on_progress` gets the part of the input that was read, 0 to 1. Raises what the engine met
-    before it could start (ConfigError, InputError, UsageError, RunOwned, StateError). Cancelling
-    it ends the engine. Whoever dies meanwhile leaves it behind, as a hang-up does.
-    """
-    order = {
-        "home": str(home.folder),
-        "configs": [to_record(config) for config in configs],
-        "options": asdict(options),
-    }
-    process, orders, words = _start(reads_stdin=any(config.input.path == STDIN for config in configs))
-    threading.Thread(target=process.wait, name="reaper", daemon=True).start()  # it leaves no zombie
-    loop = asyncio.get_running_loop()
-
-    def hand_over() -> Spawned:
-        with words:
-            with suppress(BrokenPipeError), orders:  # it ended at once: `_listen` says so
-                orders.write(json.dumps(order))
-            return _listen(words, process.pid, on_progress)
-
-    try:
-        return await loop.run_in_executor(None, hand_over)
-    except asyncio.CancelledError:
-        process.terminate()
-        raise
-
-
-def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], IO[str]]:
-    """Start the process; return it, where its order is written and where its words are read."""
-    order_read, order_write = os.pipe()
-    word_read, word_write = os.pipe()
-    orders, words = os.fdopen(order_write, "w"), os.fdopen(word_read)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "llmtop.control.background", str(order_read), str(word_write)],
-            stdin=None if reads_stdin else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(order_read, word_write),
-            start_new_session=True,
-            close_fds=True,
-        )
-    except BaseException:
-        orders.close()
-        words.close()
-        raise
-    finally:
-        os.close(order_read)
-        os.close(word_write)
-    return process, orders, words
-
-
-def _listen(words: IO[str], pid: int, on_progress: Callable[[float], None] | None) -> Spawned:
-    for line in words:
-        word = json.loads(line)
-        if "progress" in word and on_progress is not None:
-            on_progress(word["progress"])
-        if "error" in word:
-            raise from_words(word["error"])
-        if "ready" in word:
-            ready = word["ready"]
-            return Spawned(pid, tuple(ready["run_ids"]), Path(ready["socket"]), tuple(ready["notices"]))
-    raise LlmtopError("", f"the engine (process {pid}) ended before it accepted commands")
-
-
-# -- in the engine's process ---------------------------------------------------------------------
 
 
 def main(order_fd: int, word_fd: int) -> int:
@@ -133,7 +46,7 @@ def main(order_fd: int, word_fd: int) -> int:
         log = EngineLog(home.engines_folder / f"{os.getpid()}.log")
         log.redirect()
         configs = [from_record(record) for record in order["configs"]]
-        return asyncio.run(_serve(home, configs, RunOptions(**order["options"]), words))
+        return run_engine_process(_serve(home, configs, RunOptions(**order["options"]), words))
     except LlmtopError as error:
         _tell(words, {"error": as_words(error)})
         return error.exit_code

@@ -1,4 +1,4 @@
-"""Start engines, in this process or in one of their own, and open doors to runs wherever they live."""
+"""Start an engine in this process, with its control socket: what a viewer does not import."""
 
 from __future__ import annotations
 
@@ -7,48 +7,27 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from llmtop import __version__
 from llmtop.adapters.engines import EngineRecord
 from llmtop.adapters.home import Home
-from llmtop.adapters.ledger import ItemPlace, LedgerReader
 from llmtop.adapters.simulator import profile_from, run_forever
-from llmtop.config.effective import from_record
 from llmtop.config.schema import RunConfig
-from llmtop.control.archive import ArchivedRun
-from llmtop.control.client import EngineClient, RemoteRun
 from llmtop.control.local import LocalRun
 from llmtop.control.planning import Plan, plan_of
-from llmtop.control.protocol import RunDoor
 from llmtop.control.server import ControlServer
+from llmtop.control.spawning import RunOptions
 from llmtop.engine import Engine
-from llmtop.errors import StateError
 from llmtop.run.opened import StartOptions
-from llmtop.run.prompts import Messages, prompt_of
 
 __all__ = [
     "EngineHere",
     "Plan",
     "RunOptions",
     "engine_here",
-    "open_run",
     "plan_of",
     "simulate",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How to start, beside the configs themselves."""
-
-    resume: str | None = None
-    """A run to continue, by the words of `Home.resolve`; None: the config's own unfinished one."""
-    fresh: bool = False
-    assume_yes: bool = False
-    exit_zero: bool = False
-    """End with 0 although items failed or were rejected."""
 
 
 class EngineHere:
@@ -126,31 +105,6 @@ async def engine_here(
                         await door.close()
 
 
-async def open_run(home: Home, ref: str) -> RunDoor:
-    """Open a run: through its live engine's socket, else from its ledger. Raises UsageError, StateError."""
-    found = home.resolve(ref)
-    record = home.engine_of(found.run_id)
-    if record is not None:
-        client = EngineClient(Path(record.socket))
-        try:
-            await client.runs()
-            return RemoteRun(client, found.run_id)
-        except StateError:
-            await client.close()
-            if home.owner_pid(found.run_id) is not None:
-                raise
-    return ArchivedRun(found.folder, _prompts(found.folder))
-
-
 async def simulate(name_or_path: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve a simulated provider until cancelled. Raises ConfigError or UsageError."""
     await run_forever(profile_from(name_or_path), port, on_ready)
-
-
-def _prompts(folder: Path) -> Callable[[ItemPlace], tuple[Messages | None, str]]:
-    def render(place: ItemPlace) -> tuple[Messages | None, str]:
-        with LedgerReader(folder) as reader:
-            config = from_record(reader.record().config)
-        return prompt_of(config, folder, place)
-
-    return render

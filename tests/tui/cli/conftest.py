@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,9 +180,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         made.started.append((configs, options))
         return FakeEngine(list(made.doors.values()), made.engine_code, ["continues run motions-3f9a2c"])
 
-    made.launch.open_run = open_run  # type: ignore[attr-defined]
+    opening = ModuleType("llmtop.control.opening")
+    opening.open_run = open_run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "llmtop.control.opening", opening)
     made.launch.engine_here = engine_here  # type: ignore[attr-defined]
-    made.launch.RunOptions = namedtuple("RunOptions", "resume fresh assume_yes exit_zero")  # type: ignore[attr-defined]
     library = ModuleType("llmtop.control.library")
     library.Home = type("Home", (), {"open": staticmethod(lambda path, environ: made.home)})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "llmtop.control.launch", made.launch)

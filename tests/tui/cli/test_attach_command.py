@@ -43,7 +43,7 @@ def test_the_demo_writes_its_results_into_the_state_folder(llmtop: Llmtop, world
 
     ((configs, options),) = world.started
     assert configs[0].output.path == world.home.folder / "demo" / "explanations.jsonl"
-    assert options[1] is True, "there is no run to go on with"
+    assert options.fresh is True, "there is no run to go on with"
 
 
 def test_a_demo_that_was_cut_off_goes_on_and_one_that_is_over_begins_anew(llmtop: Llmtop, world: Any) -> None:
@@ -51,7 +51,7 @@ def test_a_demo_that_was_cut_off_goes_on_and_one_that_is_over_begins_anew(llmtop
         world.home.lines = (RunLine("q-1", "quickstart", state, RunCounts(9, 4), 0, False, 1.0, None),)
         llmtop("demo", "--display", "none")
 
-    assert [options[1] for _, options in world.started] == [False, True]
+    assert [options.fresh for _, options in world.started] == [False, True]
 
 
 def test_a_ledger_that_cannot_be_read_is_named_beside_those_that_can(llmtop: Llmtop, world: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from llmtop.control.spawning import RunOptions
 from llmtop_tui.cli.run import fill_bare_resume
 
 Llmtop = Callable[..., Any]
@@ -132,7 +133,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
 def test_run_options_reach_the_engine(llmtop: Llmtop, world: Any, config: Path) -> None:
     llmtop("run", str(config), "--fresh", "--yes", "--exit-zero", "--display", "none")
 
-    assert world.started[0][1] == (None, True, True, True)
+    assert world.started[0][1] == RunOptions(None, True, True, True)
 
 
 def test_fresh_and_resume_contradict_each_other(llmtop: Llmtop, config: Path) -> None:
@@ -152,7 +153,7 @@ def test_resume_takes_a_run_or_stands_alone(
 ) -> None:
     llmtop("run", str(config), "--display", "none", *words)
 
-    assert world.started[0][1][0] == resume
+    assert world.started[0][1].resume == resume
 
 
 def test_resume_before_a_config_stands_alone() -> None:

@@ -42,7 +42,7 @@ def with_door(common: Common, ref: str, action: Callable[[RunDoor], Awaitable[T]
     """Open a run, live or not, do `action` with it and let go of it."""
     import asyncio
 
-    from llmtop.control.launch import open_run
+    from llmtop.control.opening import open_run
 
     async def go() -> T:
         door = await open_run(common.home(), ref)

@@ -26,7 +26,8 @@ from llmtop_tui.plain import INTERVAL_S, PlainDisplay, Role
 
 if TYPE_CHECKING:
     from llmtop.config.schema import RunConfig
-    from llmtop.control.launch import EngineHere, RunOptions
+    from llmtop.control.launch import EngineHere
+    from llmtop.control.spawning import RunOptions
 
 Lines = Literal["plain", "json", "none"]
 _PATIENCE_S = 5.0

@@ -17,7 +17,7 @@ from llmtop_tui.figures import usd
 
 if TYPE_CHECKING:
     from llmtop.config.schema import RunConfig
-    from llmtop.control.launch import RunOptions
+    from llmtop.control.spawning import RunOptions
 
 Display = Literal["full", "plain", "json", "none"]
 DisplayOption = Annotated[
@@ -48,7 +48,7 @@ def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
     """Start the runs; return the exit code over all of them."""
     import asyncio
 
-    from llmtop.control.launch import RunOptions
+    from llmtop.control.spawning import RunOptions
 
     display = how.display or default_display(common)
     if not (how.is_yes or display == "json" or is_affordable(configs)):
@@ -96,7 +96,7 @@ def is_affordable(configs: Sequence[RunConfig]) -> bool:
 
 
 async def _detach(common: Common, configs: Sequence[RunConfig], options: RunOptions) -> int:
-    from llmtop.control.background import spawn_engine
+    from llmtop.control.spawning import spawn_engine
 
     engine = await spawn_engine(common.home(), configs, options)
     for notice in engine.notices:

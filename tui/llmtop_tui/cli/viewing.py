@@ -38,9 +38,11 @@ def attach(
     if shown == "full":
         if not can_draw():
             raise UsageError("--display", "full needs a terminal", "Use --display plain or json")
+        import asyncio
+
         from llmtop_tui.cli.watching import watch_one
 
-        return with_door(common, run, lambda door: watch_one(door, is_read_only=read_only, is_slow=slow))
+        return asyncio.run(watch_one(common.home(), run, is_read_only=read_only, is_slow=slow))
     from llmtop_tui.cli.following import follow_elsewhere
 
     home = common.home()

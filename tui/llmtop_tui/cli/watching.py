@@ -18,8 +18,8 @@ from llmtop_tui.plain import summary
 
 if TYPE_CHECKING:
     from llmtop.config.schema import RunConfig
-    from llmtop.control.launch import RunOptions
     from llmtop.control.library import Home
+    from llmtop.control.spawning import RunOptions
     from llmtop_tui.view import EndReason
 
 _CODES = {"stopped": 130, "cancelled": 8, "failed": 1}
@@ -30,24 +30,31 @@ _LANDING_S = 15.0
 _LOOK_S = 0.1
 
 
-async def watch_one(door: RunDoor, *, is_read_only: bool, is_slow: bool) -> int:
-    """Look at a run whose engine lives elsewhere, or that is over."""
+async def watch_one(home: Home, ref: str, *, is_read_only: bool, is_slow: bool) -> int:
+    """Look at a run whose engine lives elsewhere, or that is over. Raises UsageError for an unknown run."""
     from llmtop_tui.app import ViewOptions, watch
 
+    door = _ahead(home, home.resolve(ref).run_id)
     await watch(door, ViewOptions(origin=origin(), is_read_only=is_read_only, is_slow=is_slow))
     return 0
 
 
+def _ahead(home: Home, run_id: str) -> RunDoor:
+    """Return a door that opens behind the first picture."""
+    from llmtop.control.opening import RunAhead, open_run
+
+    return RunAhead(run_id, lambda: open_run(home, run_id))
+
+
 async def browse_home(home: Home, *, is_run_owner: bool = False, is_slow: bool = False) -> int:
     """Look at the list of runs, and into any of them."""
-    from llmtop.control.launch import open_run
     from llmtop_tui.app import ViewOptions, browse
 
     async def list_runs() -> tuple[RunLine, ...]:
         return await asyncio.to_thread(home.runs)
 
     async def open_one(run_id: str) -> RunDoor:
-        return await open_run(home, run_id)
+        return _ahead(home, run_id)
 
     options = ViewOptions(origin=origin(), is_run_owner=is_run_owner, is_slow=is_slow)
     return await browse(list_runs, open_one, options)
@@ -60,8 +67,7 @@ async def spawn_and_watch(
 
     Whoever leaves while runs go on ends with 0, and is told how to come back.
     """
-    from llmtop.control.background import spawn_engine
-    from llmtop.control.launch import open_run
+    from llmtop.control.spawning import spawn_engine
     from llmtop_tui.app import ViewOptions, watch
 
     home = common.home()
@@ -70,12 +76,8 @@ async def spawn_and_watch(
         say(notice)
     reason: EndReason = "left"
     if len(engine.run_ids) == 1:
-        door = await open_run(home, engine.run_ids[0])
-        try:
-            view = ViewOptions(origin=origin(), is_run_owner=True, is_slow=is_slow)
-            reason = (await watch(door, view)).reason
-        finally:
-            await door.close()
+        view = ViewOptions(origin=origin(), is_run_owner=True, is_slow=is_slow)
+        reason = (await watch(_ahead(home, engine.run_ids[0]), view)).reason
     elif engine.run_ids:
         await browse_home(home, is_run_owner=True, is_slow=is_slow)
     codes = [await _end(home, run_id, reason) for run_id in engine.run_ids]
@@ -109,7 +111,7 @@ async def _landed(home: Home, run_id: str) -> Snapshot:
 
 
 async def _look(home: Home, run_id: str) -> Snapshot:
-    from llmtop.control.launch import open_run
+    from llmtop.control.opening import open_run
 
     door = await open_run(home, run_id)
     try:
