@@ -115,7 +115,11 @@ class Engine:
                 self.runs.pop(done.record.id, None)
                 done.ledger.close()
             raise
-        return tuple(f"{o.config.name}: {notice}" for o in opened for notice in o.notices)
+        notices = [f"{o.config.name}: {notice}" for o in opened for notice in o.notices]
+        for one in opened:
+            told = self._lanes.notice(one.config, self.runs[one.record.id].lane)
+            notices += [] if told is None else [f"{one.config.name}: {told}"]
+        return tuple(notices)
 
     def start(self) -> None:
         """Let the opened runs go."""

@@ -14,6 +14,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str, str], Lane] = {}
+        self._first: dict[Lane, RunConfig] = {}
 
     def lane(self, config: RunConfig, base_url: str, key: Secret | None) -> Lane:
         """Return the lane of a run, made where it is the first on it."""
@@ -28,7 +29,21 @@ class Lanes:
                 tuning=config.tuner,
                 timeout_s=config.provider.timeout,
             )
+            self._first[lane] = config
         return lane
+
+    def notice(self, config: RunConfig, lane: Lane) -> str | None:
+        """Return what to tell the user whose config says other things than the lane's first run did."""
+        first = self._first[lane]
+        parts = {
+            "limits": (config.limits, first.limits),
+            "concurrency": (config.execution.concurrency, first.execution.concurrency),
+            "tuner": (config.tuner, first.tuner),
+        }
+        other = [name for name, (own, held) in parts.items() if own != held]
+        if not other:
+            return None
+        return f"shares provider, key and model with {first.name}, and its settings hold: {', '.join(other)}"
 
 
 def _fingerprint(key: Secret | None) -> str:
