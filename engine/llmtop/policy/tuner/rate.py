@@ -22,7 +22,8 @@ _FLOOR = 0.02
 """Requests a second that are tried at the least: one a minute, so that nothing freezes."""
 _USED, _UNUSED_S = 0.85, 20.0
 _STRIKES, _STRIKES_S = 3, 60.0
-_RAMP_GROWTH, _RAMP_S = 0.5, 900.0
+_RAMPS, _RAMP_GROWTH, _RAMP_S = 2, 0.5, 900.0
+"""Told twice to slow down, growth is bounded for the rest of the run; once may be a form of words."""
 
 
 class RateLearner:
@@ -49,6 +50,7 @@ class RateLearner:
         self._gap_s = _UNCONFIRMED_GAP_S
         self._probe: Probe | None = None
         self._stepped_at = self._used_at = 0.0
+        self._ramps = 0
         self._ramp: tuple[float, float] | None = None
 
     @property
@@ -83,7 +85,8 @@ class RateLearner:
         why = refill.refused(refused, self._unit, traffic.started_at or 0.0, self._probe)
         rate = max(refill.rate or 0.0, _FLOOR * self._unit)
         refill.rate = rate if self.cap is None else min(rate, self.cap)
-        if is_ramp:
+        self._ramps += is_ramp
+        if is_ramp and self._ramps >= _RAMPS:
             self._ramp = (now, refill.rate)
         self._slow_until = now + (8.0 if self.is_tokens else 4.0)
         self._end_probe(now)
