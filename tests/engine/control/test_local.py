@@ -12,8 +12,9 @@ import pytest
 from whole_runs import Desk, simulator, until
 
 from llmtop.config.loader import load_config
-from llmtop.control.launch import EngineHere, RunOptions, engine_here, open_run
+from llmtop.control.launch import EngineHere, RunOptions, engine_here
 from llmtop.control.local import LocalEngine, LocalRun
+from llmtop.control.opening import open_run
 from llmtop.engine import Engine
 from llmtop.errors import UsageError
 from llmtop.listing import ItemQuery
