@@ -12,7 +12,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import BytesPayload, ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
 from llmtop import __version__
@@ -109,7 +109,7 @@ class HttpTransport:
         url = self._urls.get(request.path) or self._url(request.path)
         response = await self._session.post(
             url,
-            data=request.body,
+            data=BytesPayload(request.body),
             headers=self._request_headers(request),
             allow_redirects=False,
             proxy_headers=None if self._proxy is None else self._proxy.headers,
