@@ -22,6 +22,7 @@ from llmtop.adapters.prices import find_prices
 from llmtop.adapters.providers.catalog import wire_format
 from llmtop.config.kinds import effective_base_url
 from llmtop.config.schema import RunConfig
+from llmtop.engine.caches import Caches
 from llmtop.engine.host import Host
 from llmtop.engine.lanes import Lanes
 from llmtop.engine.opening import Opening
@@ -30,7 +31,7 @@ from llmtop.errors import ConfigError
 from llmtop.policy.estimates import TokenEstimates
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.opened import Checked, Opened, StartOptions, check
-from llmtop.run.parts import Parts, assemble
+from llmtop.run.parts import Caching, Parts, assemble
 from llmtop.run.picture import line_of, picture
 from llmtop.run.run import Run
 from llmtop.snapshot import RunLine, Snapshot
@@ -66,6 +67,7 @@ class Engine:
         self._environ = os.environ if environ is None else environ
         self._opening = Opening(home, stdin=stdin, on_progress=on_progress)
         self._lanes = Lanes()
+        self._caches = Caches(home.folder, self._environ)
         self._simulators = Simulators()
         self._estimates = TokenEstimates()
         self._stack = AsyncExitStack()
@@ -80,6 +82,7 @@ class Engine:
         self.host.read(time.monotonic())
         await self._stack.__aenter__()
         await self._stack.enter_async_context(self._simulators)
+        self._stack.push_async_callback(self._caches.close)
         self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
         return self
 
@@ -119,7 +122,7 @@ class Engine:
         for one in opened:
             told = self._lanes.notice(one.config, self.runs[one.record.id].lane)
             notices += [] if told is None else [f"{one.config.name}: {told}"]
-        return tuple(notices)
+        return (*notices, *self._tell_of_caches())
 
     def start(self) -> None:
         """Let the opened runs go."""
@@ -131,6 +134,7 @@ class Engine:
         if config.provider.kind == "simulator" and config.provider.base_url is None:
             config = await self._simulators.serve(config)
         _check_files(config)
+        await self._caches.use(config)  # what is wrong with it is found before a run is begun
         pricer = find_prices(config.provider, config.prices, time.time(), config.request.extra)
         return check(config, pricer, self._environ)
 
@@ -152,7 +156,9 @@ class Engine:
         )
         exchange = ChatExchange(config, wire, transport, checked.template, checked.form)
         lane = self._lanes.lane(config, base_url, checked.key)
-        run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates))
+        use = await self._caches.use(config)
+        caching = None if use is None else Caching(use, self._caches.in_flight)
+        run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates, caching))
         opened.ledger.start(asyncio.get_running_loop(), run.troubled, run.failed)
         self.runs[run.id] = run
 
@@ -216,6 +222,7 @@ class Engine:
                 run.parts.meters.lagged(run.clock(), lag_s)
                 self.host.guard(run)
                 run.tick()
+            self._tell_of_caches()
             self._share_halts()
 
     def _share_halts(self) -> None:
@@ -225,6 +232,14 @@ class Engine:
                 sharers = (other.standing.halt for other in self.runs.values() if other.lane is run.lane)
                 if (halt := next(filter(None, sharers), None)) is not None:
                     run.halted(halt)
+
+    def _tell_of_caches(self) -> list[str]:
+        """Let the runs that use a cache say what happened to it; return it too."""
+        notices = self._caches.take_notices()
+        for run in self.runs.values():
+            for notice in notices if run.config.cache.enabled else ():
+                run.noticed("cache", notice)
+        return notices
 
     async def end(self) -> None:
         """End the runs politely and save everything; doors see their last state. Safe to call twice."""
@@ -250,8 +265,10 @@ class Engine:
             raise faults[0]
 
 
-def _assembled(exchange: ChatExchange, checked: Checked, estimates: TokenEstimates, run: Run) -> Parts:
-    return assemble(run, exchange, checked.pricer, estimates)
+def _assembled(
+    exchange: ChatExchange, checked: Checked, estimates: TokenEstimates, caching: Caching | None, run: Run
+) -> Parts:
+    return assemble(run, exchange, checked.pricer, estimates, caching)
 
 
 def raise_file_limit() -> None:

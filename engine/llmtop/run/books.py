@@ -28,6 +28,6 @@ class LedgerBooks:
         """Write down how it ended, where its item goes on."""
         self._put(end)
 
-    def finish(self, result: Result, end: AttemptEnd, on_commit: Callable[[], None]) -> None:
-        """Write down how it ended and what its item came to, in one transaction."""
+    def finish(self, result: Result, end: AttemptEnd | None, on_commit: Callable[[], None]) -> None:
+        """Write down how it ended (None: nothing was sent) and what its item came to, in one transaction."""
         self._put(Finish(result, end), on_commit)

@@ -18,6 +18,7 @@ from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
+from llmtop.submit.cached import Cached, CacheUse, InFlight
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.line import Line
 from llmtop.submit.realtime import RealtimeSubmitter
@@ -36,9 +37,21 @@ class Parts:
     meters: RunMeters
     reception: Reception
     submitter: RealtimeSubmitter
+    cached: Cached | None
+    """None: the run has no cache."""
 
 
-def assemble(run: Run, exchange: ChatExchange, pricer: Pricer, estimates: TokenEstimates) -> Parts:
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """What a run shares with the others of its process, where it has a cache."""
+
+    use: CacheUse
+    in_flight: InFlight
+
+
+def assemble(
+    run: Run, exchange: ChatExchange, pricer: Pricer, estimates: TokenEstimates, caching: Caching | None
+) -> Parts:
     """Put a run together from its ledger's totals, so that a restart goes on where it was."""
     totals = run.opened.totals
     config = run.config
@@ -76,6 +89,7 @@ def assemble(run: Run, exchange: ChatExchange, pricer: Pricer, estimates: TokenE
         clock=run.clock,
         wall=run.wall,
     )
+    cached = None if caching is None else _cached(run, exchange, reception, caching)
     submitter = RealtimeSubmitter(
         feed=LedgerFeed(run.opened.source, run.ledger.pending),
         line=line,
@@ -86,7 +100,21 @@ def assemble(run: Run, exchange: ChatExchange, pricer: Pricer, estimates: TokenE
         clock=run.clock,
         wall=run.wall,
     )
-    return Parts(line, accounts, meters, reception, submitter)
+    return Parts(line, accounts, meters, reception, submitter, cached)
+
+
+def _cached(run: Run, exchange: ChatExchange, reception: Reception, caching: Caching) -> Cached:
+    totals = run.opened.totals
+    return Cached(
+        caching.use,
+        caching.in_flight,
+        exchange,
+        reception,
+        run.wall,
+        hits=totals.cache_hits,
+        joined=totals.dup_joined,
+        saved_pusd=totals.saved_cache_pusd,
+    )
 
 
 def _restored(totals: Totals) -> MeterTotals:

@@ -127,6 +127,7 @@ def _why_held(run: Run, cause: Cause | None) -> str:
 
 def _throughput(run: Run, now: float) -> ThroughputView:
     submitter = run.parts.submitter
+    cached, totals = run.parts.cached, run.opened.totals
     in_flight = len(submitter.flights)
     return replace(
         run.parts.meters.throughput(now),
@@ -134,6 +135,8 @@ def _throughput(run: Run, now: float) -> ThroughputView:
         concurrency=run.lane.concurrency,
         queued=max(0, run.counts.pending - in_flight),
         retry_waiting=submitter.waiting,
+        cache_hits=totals.cache_hits if cached is None else cached.hits,
+        dup_joined=totals.dup_joined if cached is None else cached.joined,
     )
 
 
@@ -144,6 +147,7 @@ def _cost(run: Run) -> CostView:
     expected, low, high = projected or (None, None, None)
     does_hold = None if expected is None or budget.cap is None else expected + budget.maybe <= budget.cap
     used = accounts.tokens
+    cached = run.parts.cached
     return CostView(
         spent_pusd=budget.spent,
         is_at_least=accounts.unpriced > 0 or accounts.estimated > 0,
@@ -154,6 +158,7 @@ def _cost(run: Run) -> CostView:
         projected_low_pusd=low,
         projected_high_pusd=high,
         does_cap_hold=does_hold,
+        saved_cache_pusd=run.opened.totals.saved_cache_pusd if cached is None else cached.saved_pusd,
         maybe_billed=accounts.maybe_billed,
         price_origin=accounts.pricer.origin,
         input_tokens=used.input_tokens,

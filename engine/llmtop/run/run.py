@@ -267,6 +267,10 @@ class Run:
         """The ledger waits for another process, or does no more."""
         self._say("ledger", sentence or "writes again", "warn" if sentence else "plain")
 
+    def noticed(self, who: str, sentence: str) -> None:
+        """Something that the user should know, and that changes nothing."""
+        self._say(who, sentence, "warn")
+
     def decided(self, decision: Decision) -> None:
         """A set-point or state changed: on record, in the log, on screen."""
         self.ledger.put(decision)

@@ -17,12 +17,18 @@ from functools import partial
 
 from llmtop.model import Attempt, ProviderError, RawReply
 from llmtop.policy.limiter import Cause, Cost
+from llmtop.submit.cached import Cached
 from llmtop.submit.gate import Lease, Line
 from llmtop.submit.reception import Reception
 from llmtop.submit.work import Books, Exchange, Feed, Flight, Halt, Work
 
 _WAITING_AT_LEAST = 1000
 """Items that may wait to be asked again before new ones are held back (more at high concurrency)."""
+
+_SPARED_AT_MOST = 1000
+"""Results from the cache that may wait for their commit."""
+_SPARED_A_TURN = 8
+"""Looks into the cache between two turns of the loop."""
 
 
 class RealtimeSubmitter:
@@ -63,6 +69,9 @@ class RealtimeSubmitter:
         self.ceiling: int | None = None
         """Requests in flight at the most, set by `bound`; None: no bound."""
         self._may_read_ahead = True
+        self._cached = reception.cached
+        if self._cached is not None:
+            self._cached.on_free = partial(self._put_back, delay_s=0.0)
         reception.on_again = self._put_back
         reception.on_commit = self._committed
 
@@ -106,6 +115,8 @@ class RealtimeSubmitter:
         if self._dispatching is not None:
             tasks.append(self._dispatching)
         await asyncio.wait(tasks)
+        if self._cached is not None:
+            self._cached.drop()
         self._waiting.clear()
 
     def _dispatched(self, task: asyncio.Task[None]) -> None:
@@ -166,16 +177,22 @@ class RealtimeSubmitter:
             now = self._clock()
             work = self._next(now)
             if work is None:
-                if self._waiting or not self.is_idle:
+                if self._waiting or not self.is_idle or (self._cached and self._cached.following):
                     await self._woken(self._waiting[0].ready_at - now if self._waiting else None)
                 elif not self._feed.refill():
                     return
+                continue
+            if self._cached is not None and await self._spared(self._cached, work):
                 continue
             try:
                 cost, lease, reserved = await self._admitted(work)
             except asyncio.CancelledError:
                 self._put_back(work, 0.0)
                 raise
+            if self._cached is not None and not self._cached.leads(work):
+                lease.release()
+                self._reception.accounts.budget.release(reserved)
+                continue
             self._launch(work, cost, lease, reserved)
 
     def _next(self, now: float) -> Work | None:
@@ -188,6 +205,14 @@ class RealtimeSubmitter:
         if item is None:
             return None
         return Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
+
+    async def _spared(self, cached: Cached, work: Work) -> bool:
+        """Whether the work needs no request. A pause holds hits too, and so does a slow disk."""
+        while Cause.PAUSE in self._line.blocks or self._reception.uncommitted >= _SPARED_AT_MOST:
+            await self._woken(None)
+        if work.item.seq % _SPARED_A_TURN == 0:
+            await asyncio.sleep(0)  # hits come without a pause: others have their turn
+        return await cached.spares(work)
 
     async def _admitted(self, work: Work) -> tuple[Cost, Lease, int]:
         """Wait for the gate and the budget; both are granted together or not at all."""
@@ -257,6 +282,8 @@ class RealtimeSubmitter:
 
     def _gone(self, flight: Flight) -> None:
         del self.flights[flight.attempt.id]
+        if self._cached is not None:
+            self._cached.landed(flight.work)
         if self._own_blocks:
             self._let_on(Cause.BUDGET)
             if self._has_room:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from llmtop.model import Answer, AttemptEnd, ItemError, Outcome, ProviderError, Reply, Result, Usage
 from llmtop.policy.limiter import Cost
@@ -19,6 +20,9 @@ from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
 from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
 from llmtop.submit.work import Books, Exchange, Flight, Halt, HaltReason, Landed, Work
+
+if TYPE_CHECKING:
+    from llmtop.submit.cached import Cached
 
 _RECENT = 60
 """Landed requests kept for the table."""
@@ -49,6 +53,7 @@ class Reception:
         self.on_again: Callable[[Work, float], None] = _nobody
         """Told which work is to be asked again, and after how many seconds."""
         self.on_commit: Callable[[], None] = _nothing
+        self.cached: Cached | None = None
         self._exchange = exchange
         self._books = books
         self._meters = meters
@@ -124,6 +129,8 @@ class Reception:
             latency_s=latency_s,
             metadata=self._exchange.metadata(flight.work.item),
         )
+        if self.cached is not None:
+            self.cached.answered(flight.work, replace(answer, usage=usage, cost_pusd=cost))
         end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body)
         self._finish(flight, result, end, usage, cost, latency_s)
 
@@ -252,14 +259,30 @@ class Reception:
                 self.accounts.lose(flight.attempt.reserved_pusd)
             else:
                 self._settle(flight, None, usage, cost)
-            if result.cost_pusd is not None:
-                self.accounts.item_costs.add(result.cost_pusd)
-            self._meters.finished_items(self._clock(), 1)
             self.recent.append(_landed(flight, latency_s, usage, cost, result.status, result.error, None))
-            self._on_result(result)
-            self.on_commit()
+            if self.cached is not None:
+                self.cached.committed(flight.work, result)
+            self._count_result(result)
 
         self._books.finish(result, end, committed)
+
+    def spared(self, result: Result, on_commit: Callable[[Result], None]) -> None:
+        """Hand over a result that took no request: nothing was reserved for it."""
+        self.uncommitted += 1
+
+        def committed() -> None:
+            self.uncommitted -= 1
+            on_commit(result)
+            self._count_result(result)
+
+        self._books.finish(result, None, committed)
+
+    def _count_result(self, result: Result) -> None:
+        if result.cost_pusd is not None:
+            self.accounts.item_costs.add(result.cost_pusd)
+        self._meters.finished_items(self._clock(), 1)
+        self._on_result(result)
+        self.on_commit()
 
 
 def _landed(

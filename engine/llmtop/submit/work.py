@@ -45,6 +45,8 @@ class Work:
     is_cost_known: bool = True
     first_sent_at: float = 0.0
     """Wall clock; 0: not yet."""
+    cache_key: bytes | None = None
+    """What its request is known by in the cache; None: it was not asked."""
 
     def __lt__(self, other: Work) -> bool:
         """Order for the heap of waiting work: who is ready first, then who came first."""
@@ -140,5 +142,5 @@ class Books(Protocol):
     def end(self, end: AttemptEnd) -> None:
         """Write down how it ended, where its item goes on."""
 
-    def finish(self, result: Result, end: AttemptEnd, on_commit: Callable[[], None]) -> None:
-        """Write down how it ended and what its item came to, in one transaction."""
+    def finish(self, result: Result, end: AttemptEnd | None, on_commit: Callable[[], None]) -> None:
+        """Write down how it ended (None: nothing was sent) and what its item came to, in one transaction."""

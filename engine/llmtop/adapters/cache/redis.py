@@ -46,6 +46,7 @@ class RedisCache:
         self._wall = wall
         self._notices: deque[str] = deque()
         self._queue: deque[tuple[bytes, bytes, int]] = deque()
+        self._unwritten: dict[bytes, bytes] = {}  # what is put is there at once
         self._writing: asyncio.Task[None] | None = None
         self._away_until = 0.0
         self._is_told = False
@@ -59,7 +60,8 @@ class RedisCache:
 
     async def get(self, key: bytes, ttl_s: float) -> Answer | None:
         """Return the answer to an equal request that is not older than `ttl_s`; None: there is none."""
-        found = await self._try(self._client.get(_PREFIX + key))
+        name = _PREFIX + key
+        found = self._unwritten.get(name) or await self._try(self._client.get(name))
         entry = None if found is None else _read(found)
         if entry is None or entry[1] <= self._wall() - ttl_s:
             return None
@@ -70,8 +72,9 @@ class RedisCache:
         value = packed(answer)
         if value is None or len(self._queue) >= _QUEUED_AT_MOST:
             return
-        head = orjson.dumps([place, self._wall(), answer.cost_pusd])
-        self._queue.append((_PREFIX + key, head + b"\n" + value, max(1, int(ttl_s * 1000))))
+        stored = orjson.dumps([place, self._wall(), answer.cost_pusd]) + b"\n" + value
+        self._queue.append((_PREFIX + key, stored, max(1, int(ttl_s * 1000))))
+        self._unwritten[_PREFIX + key] = stored
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="cache writer")
 
@@ -131,10 +134,13 @@ class RedisCache:
     async def _write(self) -> None:
         while self._queue:
             pipe = self._client.pipeline(transaction=False)
-            for _ in range(min(len(self._queue), _WRITTEN_AT_ONCE)):
-                key, value, term_ms = self._queue.popleft()
+            part = [self._queue.popleft() for _ in range(min(len(self._queue), _WRITTEN_AT_ONCE))]
+            for key, value, term_ms in part:
                 pipe.set(key, value, px=term_ms)
             await self._try(pipe.execute())
+            for key, value, _ in part:
+                if self._unwritten.get(key) is value:
+                    del self._unwritten[key]
 
     async def _all(self) -> AsyncIterator[tuple[bytes, bytes]]:
         cursor: Any = 0

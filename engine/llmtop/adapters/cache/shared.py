@@ -50,6 +50,7 @@ class SharedCache:
         self._notices: deque[str] = deque()
         self._queue: deque[rows.Entry | bytes | _Job] = deque()
         self._bytes_in = self._bytes_out = 0  # each counted by one thread only
+        self._unwritten: dict[bytes, rows.Entry] = {}  # what is put is there at once
         self._wake = threading.Event()
         self._swap = threading.Lock()  # held while the reader is used, and while it is exchanged
         self._is_renewed = False
@@ -79,6 +80,9 @@ class SharedCache:
     async def get(self, key: bytes, ttl_s: float) -> Answer | None:
         """Return the answer to an equal request that is not older than `ttl_s`; None: there is none."""
         now = self._wall()
+        waiting = self._unwritten.get(key)
+        if waiting is not None:
+            return unpacked(waiting.value)
         with self._swap:
             if self._database is None:
                 return None
@@ -101,6 +105,7 @@ class SharedCache:
             return
         now = self._wall()
         entry = rows.Entry(key, place, answer.cost_pusd, now, now + ttl_s, value)
+        self._unwritten[key] = entry
         self._add(entry, len(value))
 
     async def groups(self) -> list[CacheGroup]:
@@ -210,14 +215,15 @@ class SharedCache:
                 break
         self._bytes_out += size
         database = self._database
-        if database is None:
-            return
         try:
-            if database.begin(_WRITE_WITHIN_S):
+            if database is not None and database.begin(_WRITE_WITHIN_S):
                 rows.write(database.writer, entries, self._wall())
-            self._prune(database)
+                self._prune(database)
         except sqlite3.Error as error:
             self._in_thread_failed(error)
+        for entry in entries:
+            if isinstance(entry, rows.Entry) and self._unwritten.get(entry.key) is entry:
+                del self._unwritten[entry.key]
 
     def _prune(self, database: Database) -> None:
         if database.used_bytes > self.max_bytes:
