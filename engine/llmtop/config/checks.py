@@ -59,8 +59,24 @@ def _check_provider(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
             f'has no effect with kind = "{kind}"',
             'Set kind = "simulator", or take it out.',
         )
+    if kind == "anthropic":
+        yield from _check_anthropic(read)
     for name, value in read.get("provider.headers", {}).items():
         yield from _check_header(name, value)
+
+
+def _check_anthropic(read: Read) -> Iterator[ConfigError]:
+    """Yield what Anthropic would refuse for every item."""
+    if "request.max_output_tokens" not in read and "max_tokens" not in read.get("request.extra", {}):
+        yield ConfigError(
+            "request.max_output_tokens",
+            "is missing, and Anthropic does not answer without it",
+            "For example max_output_tokens = 1000.",
+        )
+    if read.get("request.temperature", 0) > 1:
+        yield ConfigError(
+            "request.temperature", f"is {read['request.temperature']:g}, and Anthropic takes 0 to 1"
+        )
 
 
 def _check_header(name: str, value: Any) -> Iterator[ConfigError]:

@@ -33,7 +33,7 @@ class Key:
 KEYS: Mapping[str, Key] = {
     "name": Key(values.one_line(MAX_NAME), "text"),
     "provider.kind": Key(
-        values.choice(("openai", "simulator"), later=("anthropic", "gemini", "local")), "text"
+        values.choice(("openai", "anthropic", "gemini", "simulator"), later=("local",)), "text"
     ),
     "provider.base_url": Key(values.filled_text, "text"),
     "provider.model": Key(values.one_line(200), "text"),

@@ -6,6 +6,7 @@ A run's settings say what is effective; this is where that comes from when the c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from llmtop.config.schema import ProviderConfig
 
@@ -18,13 +19,15 @@ class Kind:
     api_key_env: str | None
     model: str | None
     is_available: bool = True
+    lines: Literal["openai", "anthropic"] | None = None
+    """Whose batch lines can be items: their bodies go out as they are."""
 
 
 KINDS = {
-    "openai": Kind("https://api.openai.com/v1", "OPENAI_API_KEY", None),
-    "simulator": Kind(None, None, "simulated-small"),
-    "anthropic": Kind("https://api.anthropic.com", "ANTHROPIC_API_KEY", None, is_available=False),
-    "gemini": Kind("https://generativelanguage.googleapis.com", "GEMINI_API_KEY", None, is_available=False),
+    "openai": Kind("https://api.openai.com/v1", "OPENAI_API_KEY", None, lines="openai"),
+    "simulator": Kind(None, None, "simulated-small", lines="openai"),
+    "anthropic": Kind("https://api.anthropic.com", "ANTHROPIC_API_KEY", None, lines="anthropic"),
+    "gemini": Kind("https://generativelanguage.googleapis.com", "GEMINI_API_KEY", None),
     "local": Kind(None, None, None, is_available=False),
 }
 

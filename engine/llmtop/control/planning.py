@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from llmtop.adapters.prices import find_prices
 from llmtop.adapters.sources import open_source
+from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
@@ -32,7 +33,7 @@ def plan_of(configs: Sequence[RunConfig]) -> tuple[Plan, ...]:
 def _workload(config: RunConfig) -> Workload:
     template = None if config.request.prompt is None else Template(config.request.prompt)
     source = open_source(config.input)
-    count = sum(1 for _ in source.scan(needed_fields(template)))
+    count = sum(1 for _ in source.scan(needed_fields(template), lines=KINDS[config.provider.kind].lines))
     step = max(1, count // _SAMPLE)
     sizes = [
         sum(len(str(message.get("content", "")).encode(errors="replace")) for message in request.messages)

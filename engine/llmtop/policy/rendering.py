@@ -1,6 +1,6 @@
 """From an item to the request that is asked about it.
 
-Plain fields go through the prompt template; ready `messages` and the bodies of OpenAI-batch lines
+Plain fields go through the prompt template; ready `messages` and the bodies of batch lines
 pass through untouched. Kinds are `Item.kind`.
 """
 
@@ -37,10 +37,7 @@ def chat_request(
     if item.kind == "openai":
         return _ready_body(model, item)
     if item.kind == "anthropic":
-        what = "is an Anthropic batch line, which this provider cannot be sent"
-        raise InputError(
-            _place(item), what, "Use OpenAI batch lines, messages, or plain fields with a prompt."
-        )
+        return _ready_params(model, item)
     if item.kind == "messages":
         messages = tuple(item.fields["messages"])
     else:
@@ -78,6 +75,19 @@ def _ready_body(model: str, item: Item) -> ChatRequest:
         temperature=body.get("temperature"),
         max_output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         raw_body=body,
+    )
+
+
+def _ready_params(model: str, item: Item) -> ChatRequest:
+    params = item.fields["params"]
+    system = params.get("system")
+    said = ({"role": "system", "content": system},) if system else ()
+    return ChatRequest(
+        model=params.get("model") or model,
+        messages=(*said, *params["messages"]),
+        temperature=params.get("temperature"),
+        max_output_tokens=params.get("max_tokens"),
+        raw_body=params,
     )
 
 

@@ -22,6 +22,7 @@ from llmtop.adapters.sources import ScannedItem, Source, open_source
 from llmtop.config.effective import to_record
 from llmtop.config.fingerprint import CONTENT, differing, fingerprint, fingerprint_parts
 from llmtop.config.input_format import STDIN
+from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.errors import ConfigError, RunOwned, StateError, UsageError
 from llmtop.policy.answers import OutputForm
@@ -130,7 +131,8 @@ class Opener:
             raise
 
     def _scan(self, source: Source, checked: Checked) -> Iterator[ScannedItem]:
-        return source.scan(needed_fields(checked.template), self._on_progress)
+        lines = KINDS[checked.config.provider.kind].lines
+        return source.scan(needed_fields(checked.template), self._on_progress, lines)
 
     # -- a run that exists -------------------------------------------------------------------
 

@@ -13,7 +13,15 @@ from llmtop.policy.rendering import chat_request, needed_fields
 from llmtop.policy.template import Template
 
 SAMPLES = Path(__file__).parents[3] / "sample_configs"
-ITEMS = {"quickstart": 300, "rate_limited": 10, "openai": 20, "openrouter": 20, "local_server": 300}
+ITEMS = {
+    "quickstart": 300,
+    "rate_limited": 10,
+    "openai": 20,
+    "openrouter": 20,
+    "local_server": 300,
+    "anthropic": 20,
+    "gemini": 20,
+}
 
 
 def test_no_sample_is_left_out() -> None:

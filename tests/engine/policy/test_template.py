@@ -116,11 +116,21 @@ def test_a_batch_lines_body_is_taken_as_it_is_and_keeps_its_model() -> None:
     assert (request.model, request.max_output_tokens) == ("own", 5)
 
 
-def test_plain_fields_without_a_prompt_and_anthropic_lines_cannot_be_asked() -> None:
+def test_an_anthropic_batch_lines_params_are_taken_as_they_are() -> None:
+    params = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5, "system": "s"}
+
+    request = chat_request(
+        RequestConfig(), "m", None, Item(0, "1", {"custom_id": "1", "params": params}, "anthropic")
+    )
+
+    assert request.raw_body is params
+    assert (request.model, request.max_output_tokens) == ("m", 5)
+    assert [message["role"] for message in request.messages] == ["system", "user"]
+
+
+def test_plain_fields_without_a_prompt_cannot_be_asked() -> None:
     with pytest.raises(InputError, match=r"line 7: .*Set request\.prompt"):
         chat_request(RequestConfig(), "m", None, Item(3, "1", {"a": 1}, line=7))
-    with pytest.raises(InputError, match="Anthropic batch line"):
-        chat_request(RequestConfig(), "m", None, Item(3, "1", {"custom_id": "1", "params": {}}, "anthropic"))
 
 
 def test_no_prompt_means_that_no_plain_item_will_do() -> None:

@@ -102,4 +102,4 @@ def test_the_key_goes_into_the_one_header_that_the_server_reads(
 
 def test_a_kind_without_a_wire_format_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="not available yet"):
-        wire_format("gemini", None)
+        wire_format("local", None)

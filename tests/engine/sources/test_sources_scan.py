@@ -381,3 +381,32 @@ def test_any_bytes_are_taken_or_refused_and_nothing_else(
     except InputError:
         return
     assert [item.id for item in source.items(range(len(found)))] == [item.id for item in found]
+
+
+ANTHROPIC_LINE = '{"custom_id":"a","params":{"max_tokens":5,"messages":[{"role":"user","content":"x"}]}}'
+
+
+def test_a_batch_line_is_an_item_only_of_the_provider_that_it_was_made_for(make: Make) -> None:
+    (item,) = make(ANTHROPIC_LINE).scan(None, lines="anthropic")
+    assert item.id == "a"
+
+    with pytest.raises(InputError, match="is an Anthropic batch line, which this provider cannot be sent"):
+        list(make(ANTHROPIC_LINE).scan(None, lines=None))
+    with pytest.raises(InputError, match="is an OpenAI batch line, which this provider cannot be sent"):
+        list(make('{"custom_id":"a","body":{}}').scan(None, lines="anthropic"))
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("1", "has params that are not an object"),
+        ('{"max_tokens":5,"stream":true}', "asks for a stream"),
+        ('{"max_tokens":5,"model":3}', "has a model that is not text"),
+        ('{"messages":[{"role":"user","content":"x"}]}', "has no max_tokens"),
+        ('{"max_tokens":0}', "has no max_tokens"),
+        ('{"max_tokens":5}', "has no messages"),
+    ],
+)
+def test_the_params_of_an_anthropic_line_are_checked(make: Make, params: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"line 1: {said}"):
+        list(make(f'{{"custom_id":"a","params":{params}}}').scan(None, lines="anthropic"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llmtop.adapters.providers.anthropic import AnthropicFormat
+from llmtop.adapters.providers.gemini import GeminiFormat
 from llmtop.adapters.providers.openai import OpenAIFormat, openai_format
 from llmtop.adapters.providers.wire import WireFormat
 from llmtop.config.schema import ProviderKind
@@ -17,4 +19,8 @@ def wire_format(kind: ProviderKind, base_url: str | None) -> WireFormat:
         return openai_format(base_url)
     if kind == "simulator":
         return OpenAIFormat(base_url or "", name="simulator")
-    raise ConfigError("provider.kind", f'"{kind}" is not available yet', 'Use "openai" or "simulator".')
+    if kind == "anthropic":
+        return AnthropicFormat(base_url)
+    if kind == "gemini":
+        return GeminiFormat(base_url)
+    raise ConfigError("provider.kind", f'"{kind}" is not available yet', 'Use "openai" or "anthropic".')

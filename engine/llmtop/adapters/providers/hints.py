@@ -147,7 +147,7 @@ def wait_s(headers: Mapping[str, str], details: object, message: str, now: float
 
 
 @lru_cache(maxsize=4096)
-def _amount(text: str | None) -> float | None:
+def amount_of(text: str | None) -> float | None:
     """Read a count of requests or tokens; "-1" and the like mean that it is not said."""
     if not text:
         return None
@@ -167,11 +167,13 @@ def limit_headers(
     limit, remaining = get("x-ratelimit-limit-requests"), get("x-ratelimit-remaining-requests")
     if limit or remaining:
         reset = _reset_s(get("x-ratelimit-reset-requests"), headers, now)
-        found.append(LimitHeaders("requests", _amount(limit), _amount(remaining), reset, requests_window_s))
+        found.append(
+            LimitHeaders("requests", amount_of(limit), amount_of(remaining), reset, requests_window_s)
+        )
     limit, remaining = get("x-ratelimit-limit-tokens"), get("x-ratelimit-remaining-tokens")
     if limit or remaining:
         reset = _reset_s(get("x-ratelimit-reset-tokens"), headers, now)
-        found.append(LimitHeaders("total_tokens", _amount(limit), _amount(remaining), reset, _MINUTE_S))
+        found.append(LimitHeaders("total_tokens", amount_of(limit), amount_of(remaining), reset, _MINUTE_S))
     return tuple(found)
 
 

@@ -51,10 +51,13 @@ _MONEY_TEXT = re.compile(
     r"insufficient (?:balance|credit|fund)|out of credit|no credits|credit balance|(?:spend|spending) limit"
     r"|add (?:more )?credits"
 )
+_NO_CREDIT_TEXT = re.compile(r"credit balance is too low|reached your specified (?:api )?usage limit")
+"""Money that is gone, under a status of 400 (Anthropic)."""
 _DAILY_TEXT = re.compile(r"per[- _]?day|daily|\brpd\b|\btpd\b")
 _TOO_LONG_TEXT = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum context|prompt is too long|input is too long"
     r"|too many (?:input )?tokens|reduce the length|inputs tokens \+ max_new_tokens"
+    r"|exceed context limit|token count .{0,60}exceeds"
 )
 _MODEL_TEXT = re.compile(r"not a valid model|model .{0,200}(?:does not exist|not found)|no such model")
 _KEY_TEXT = re.compile(r"api key not valid|(?:invalid|incorrect|missing) api[ _-]?key")
@@ -116,7 +119,8 @@ def _stop(status: int, said: Complaint, wait_s: float | None) -> Name | None:
     if is_in_flight_budget(said) and wait_s is not None:
         return None
     is_money_text = status in (402, 403, 429) and wait_s is None and _MONEY_TEXT.search(said.lowered)
-    if status == 402 or said.words & _MONEY or is_money_text:
+    is_credit_text = status == 400 and _NO_CREDIT_TEXT.search(said.lowered)
+    if status == 402 or said.words & _MONEY or is_money_text or is_credit_text:
         return Name("quota_exhausted", Outcome.STOP_BILLING)
     if status == 429:
         is_daily = _DAILY_TEXT.search(said.lowered) or _has_daily_quota(said)
@@ -126,7 +130,7 @@ def _stop(status: int, said: Complaint, wait_s: float | None) -> Name | None:
         return Name("authentication", Outcome.STOP_ACCESS)
     if said.words & _MODEL or status in (404, 405, 410) or _MODEL_TEXT.search(said.lowered):
         return Name("bad_request", Outcome.STOP_ACCESS)
-    if status == 403 and _about_the_item(said) is None:
+    if (status == 403 or "failed_precondition" in said.words) and _about_the_item(said) is None:
         return Name("authentication", Outcome.STOP_ACCESS)
     return None
 
@@ -150,7 +154,7 @@ def _has_daily_quota(said: Complaint) -> bool:
 
 def _refusal(said: Complaint, exhausted: Scope | None) -> Name:
     text = said.lowered
-    if "slow_down" in said.words or "slow down" in text:
+    if "slow_down" in said.words:
         return Name("rate_limit", Outcome.REFUSED_RAMP)
     if _CONCURRENCY_TEXT.search(text) or any("concurren" in word for word in said.words):
         return Name("rate_limit", Outcome.REFUSED_CONCURRENCY, "concurrency")

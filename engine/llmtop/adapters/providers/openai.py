@@ -6,15 +6,13 @@ Differences between servers are met by reading leniently (shape) and believing l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from llmtop.adapters.providers import hints
 from llmtop.adapters.providers.complaints import Complaint, complaint_of, page_text
-from llmtop.adapters.providers.naming import Name, name_error
+from llmtop.adapters.providers.encoding import encode
+from llmtop.adapters.providers.reading import Reading, Spent, id_of
 from llmtop.adapters.providers.schemas import is_strict
 from llmtop.adapters.providers.servers import ServerProfile, profile_of
 from llmtop.adapters.providers.spent import cost_pusd_of, usage_of
@@ -24,8 +22,6 @@ from llmtop.model import (
     Answer,
     ChatRequest,
     ErrorType,
-    ItemError,
-    LimitHeaders,
     Outcome,
     ProviderError,
     RawReply,
@@ -64,7 +60,7 @@ class OpenAIFormat:
             body.setdefault("model", request.model)
         else:
             body = self._body(request)
-        return WireRequest(path=_PATH, body=_encode(body), headers=_HEADERS)
+        return WireRequest(path=_PATH, body=encode(body), headers=_HEADERS)
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {"model": request.model, "messages": list(request.messages)}
@@ -95,18 +91,8 @@ class OpenAIFormat:
         return reading.complaint(raw.status, complaint_of(parsed) or Complaint(message=page_text(raw.body)))
 
 
-class _Reading:
-    """One answer while it is read: what all of its possible ends have in common."""
-
-    __slots__ = ("_limits", "_now", "_raw", "_request_id")
-
-    def __init__(
-        self, raw: RawReply, limits: tuple[LimitHeaders, ...], request_id: str | None, now: float
-    ) -> None:
-        self._raw = raw
-        self._limits = limits
-        self._request_id = None if request_id is None else hints.text_of(request_id, 200)
-        self._now = now
+class _Reading(Reading):
+    __slots__ = ()
 
     def answer(self, parsed: object) -> Reply:
         """Read the body of a 200."""
@@ -134,27 +120,9 @@ class _Reading:
             model=hints.text_of(model, 200) if isinstance(model, str) else "",
             usage=usage_of(parsed.get("usage")),
             cost_pusd=cost_pusd_of(parsed.get("usage")),
-            limits=self._limits,
-            request_id=self._request_id or _id_of(parsed),
+            limits=self.limits,
+            request_id=self.request_id or id_of(parsed.get("id")),
         )
-
-    def complaint(self, status: int, said: Complaint) -> ProviderError:
-        """Name the error of a complaint under `status`."""
-        wait = hints.wait_s(self._raw.headers, said.details, said.message, self._now)
-        name = name_error(status, said, wait, hints.exhausted_scope(self._limits))
-        return self._named(name, said.message or f"HTTP {status}", status, wait)
-
-    def unreadable(self, problem: str) -> ProviderError:
-        """Name the error of a body that is not JSON."""
-        status = self._raw.status
-        if not 200 <= status < 300:
-            return self.complaint(status, Complaint(message=page_text(self._raw.body)))
-        body = self._raw.body
-        if body.lstrip()[:6] in (b"data: ", b"event:"):
-            return self._plain(
-                "bad_request", Outcome.BAD, "the answer is a stream of events: `stream` must not be set"
-            )
-        return self._invalid(f"the answer {problem}: {page_text(body)}", None)
 
     def _error_in_ok(self, said: Complaint) -> ProviderError:
         """An error inside a 200: believed by its code; without a known one, asked again."""
@@ -184,38 +152,11 @@ class _Reading:
     ) -> ProviderError:
         """An answer that is of no use and costs all the same."""
         usage = parsed.get("usage")
-        return ProviderError(
-            error=ItemError(kind, hints.text_of(message, 1_000), self._raw.status),
-            outcome=outcome,
-            usage=usage_of(usage),
-            cost_pusd=cost_pusd_of(usage),
-            limits=self._limits,
-            request_id=self._request_id or _id_of(parsed),
-            is_final=outcome is Outcome.BAD,
-        )
+        spent = Spent(usage_of(usage), cost_pusd_of(usage), id_of(parsed.get("id")))
+        return self.useless(kind, outcome, message, spent)
 
     def _plain(self, kind: ErrorType, outcome: Outcome, message: str) -> ProviderError:
-        return self._billed(kind, outcome, message, {})
-
-    def _named(self, name: Name, message: str, status: int, wait_s: float | None) -> ProviderError:
-        return ProviderError(
-            error=ItemError(name.type, hints.text_of(message, 1_000), status),
-            outcome=name.outcome,
-            retry_after_s=wait_s,
-            scope=name.scope,
-            limits=self._limits,
-            request_id=self._request_id,
-            is_counted=name.is_counted,
-            is_final=name.is_final,
-        )
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    """Return the body as UTF-8 JSON; what orjson refuses (lone surrogates, huge integers) goes slowly."""
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        return hints.storable(json.dumps(body, ensure_ascii=False, allow_nan=False)).encode()
+        return self.useless(kind, outcome, message)
 
 
 def _first_choice(parsed: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -262,11 +203,6 @@ def _blank_reason(message: Mapping[str, Any]) -> str:
     if message.get("reasoning_content") or message.get("reasoning"):
         return "the answer holds thinking and no text"
     return "the answer is empty"
-
-
-def _id_of(parsed: Mapping[str, Any]) -> str | None:
-    value = parsed.get("id")
-    return hints.text_of(value, 200) if isinstance(value, str) else None
 
 
 def openai_format(base_url: str | None) -> OpenAIFormat:

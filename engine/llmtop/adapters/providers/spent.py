@@ -17,8 +17,8 @@ _MOST_USD = 10_000
 """More than any single call costs."""
 
 
-def _count(value: object) -> int | None:
-    """Return a believable number of tokens."""
+def count_of(value: object) -> int | None:
+    """Return a believable number of tokens; None: it is not one."""
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
@@ -28,17 +28,17 @@ def usage_of(usage: object) -> Usage | None:
     """Read `usage` of a chat completion; None where there is none, or nothing of it can be believed."""
     if not isinstance(usage, dict):
         return None
-    total_in = _count(usage.get("prompt_tokens"))
-    total_out = _count(usage.get("completion_tokens"))
+    total_in = count_of(usage.get("prompt_tokens"))
+    total_out = count_of(usage.get("completion_tokens"))
     if not total_in and not total_out:
         return None
     prompt = usage.get("prompt_tokens_details")
     output = usage.get("completion_tokens_details")
     prompt = prompt if isinstance(prompt, dict) else {}
     output = output if isinstance(output, dict) else {}
-    cached = _part(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
-    written = _part(prompt.get("cache_write_tokens"))
-    reasoning = _part(output.get("reasoning_tokens"))
+    cached = part_of(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
+    written = part_of(prompt.get("cache_write_tokens"))
+    reasoning = part_of(output.get("reasoning_tokens"))
     is_guessed = not total_in or not total_out or None in (cached, written, reasoning)
     cached, written, reasoning = cached or 0, written or 0, reasoning or 0
     if cached + written > (total_in or 0):
@@ -55,9 +55,9 @@ def usage_of(usage: object) -> Usage | None:
     )
 
 
-def _part(value: object) -> int | None:
+def part_of(value: object) -> int | None:
     """Return a part of the tokens; absent is 0, nonsense is None."""
-    return 0 if value is None else _count(value)
+    return 0 if value is None else count_of(value)
 
 
 def cost_pusd_of(usage: object) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from llmtop.cleaning import clean
 
 Kind = Literal["fields", "messages", "openai", "anthropic"]
+BatchLines = Literal["openai", "anthropic"] | None
 
 _CHAT_URLS = ("/v1/chat/completions", "/chat/completions")
 
@@ -34,8 +35,20 @@ def kind_of_item(fields: Mapping[str, Any]) -> Kind:
     return "messages" if isinstance(fields.get("messages"), list) else "fields"
 
 
-def check_shape(kind: Kind, fields: Mapping[str, Any], needed: frozenset[str] | None) -> None:
-    """Check an item. `needed` are the fields of the prompt; None: there is no prompt. Raises BadShape."""
+def check_shape(
+    kind: Kind, fields: Mapping[str, Any], needed: frozenset[str] | None, lines: BatchLines
+) -> None:
+    """Check an item. `needed` are the fields of the prompt; None: there is no prompt. Raises BadShape.
+
+    `lines`: whose batch lines the provider can be sent.
+    """
+    if kind in ("openai", "anthropic") and kind != lines:
+        owner = "an OpenAI" if kind == "openai" else "an Anthropic"
+        other = {"openai": "OpenAI batch lines, ", "anthropic": "Anthropic batch lines, ", None: ""}[lines]
+        raise BadShape(
+            f"is {owner} batch line, which this provider cannot be sent",
+            f"Use {other}messages, or plain fields with a prompt.",
+        )
     if kind == "fields":
         _check_fields(fields, needed)
     elif kind == "messages":
@@ -43,8 +56,7 @@ def check_shape(kind: Kind, fields: Mapping[str, Any], needed: frozenset[str] | 
     elif kind == "openai":
         _check_openai(fields)
     else:
-        what = "is an Anthropic batch line, which this provider cannot be sent"
-        raise BadShape(what, "Use OpenAI batch lines, messages, or plain fields with a prompt.")
+        _check_anthropic(fields)
 
 
 def _check_fields(fields: Mapping[str, Any], needed: frozenset[str] | None) -> None:
@@ -89,3 +101,17 @@ def _check_openai(fields: Mapping[str, Any]) -> None:
     if not isinstance(body.get("model", ""), str):
         raise BadShape("has a model that is not text")
     _check_messages(body.get("messages"))
+
+
+def _check_anthropic(fields: Mapping[str, Any]) -> None:
+    params = fields["params"]
+    if not isinstance(params, Mapping):
+        raise BadShape("has params that are not an object")
+    if params.get("stream"):
+        raise BadShape("asks for a stream", 'Take "stream" out of the params.')
+    if not isinstance(params.get("model", ""), str):
+        raise BadShape("has a model that is not text")
+    most = params.get("max_tokens")
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise BadShape("has no max_tokens", 'Like "max_tokens": 1000 in the params.')
+    _check_messages(params.get("messages"))

@@ -14,7 +14,7 @@ from llmtop.adapters.sources.ids import BadId, SeenIds, id_text, shown_id
 from llmtop.adapters.sources.jsonl import without_surrogates
 from llmtop.adapters.sources.lines import Line, LineFile, at_line, shown_name
 from llmtop.adapters.sources.records import Format, NoDigest, Record, format_of
-from llmtop.adapters.sources.shapes import BadShape, check_shape, kind_of_item
+from llmtop.adapters.sources.shapes import BadShape, BatchLines, check_shape, kind_of_item
 from llmtop.adapters.sources.spool import spool_stdin
 from llmtop.cleaning import clean
 from llmtop.config.input_format import STDIN, format_by_name, why_not_by_name
@@ -66,13 +66,16 @@ class Source:
         return f"Source({self.name!r}, {'not scanned' if self.count is None else f'{self.count} items'})"
 
     def scan(
-        self, needed_fields: frozenset[str] | None, on_progress: Callable[[float], None] | None = None
+        self,
+        needed_fields: frozenset[str] | None,
+        on_progress: Callable[[float], None] | None = None,
+        lines: BatchLines = "openai",
     ) -> Iterator[ScannedItem]:
         """Read everything once and check it; sets `digest` and `count` at its end.
 
         `needed_fields` are those of the prompt; None: there is no prompt, so an item must bring its
-        messages. `on_progress` gets the part of the file that was read, 0 to 1. Raises InputError at
-        the first fault.
+        messages. `on_progress` gets the part of the file that was read, 0 to 1. `lines`: whose batch
+        lines the provider can be sent. Raises InputError at the first fault.
         """
         digest = hashlib.sha256()
         seen = SeenIds()
@@ -81,7 +84,7 @@ class Source:
             for record in self._format.records(file, digest):
                 item = self._item(count, record)
                 try:
-                    check_shape(item.kind, item.fields, needed_fields)
+                    check_shape(item.kind, item.fields, needed_fields, lines)
                 except BadShape as error:
                     raise InputError(at_line(self.name, record.line), error.what, error.remedy) from None
                 if seen.add(item.id):
