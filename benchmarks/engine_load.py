@@ -53,8 +53,9 @@ def prepared(base_url: str, concurrency: int, system: str, texts: Iterator[str])
     os.environ[_KEY_VARIABLE] = _KEY
     with tempfile.TemporaryDirectory(prefix="llmtop-load-") as folder:
         with Path(folder, "items.jsonl").open("w") as items:
-            for number, text in enumerate(texts):
-                items.write(json.dumps({"id": f"item-{number}", "text": text}) + "\n")
+            items.writelines(
+                json.dumps({"id": f"item-{number}", "text": text}) + "\n" for number, text in enumerate(texts)
+            )
         words = {"base_url": base_url, "variable": _KEY_VARIABLE, "system": system}
         config = Path(folder, "load.toml")
         config.write_text(_CONFIG.format(concurrency=concurrency, **words))

@@ -30,8 +30,8 @@ from typing import Any
 
 import aiohttp
 import orjson
-
 from engine_load import prepared, run_engine
+
 from llmtop.adapters.http import HttpTransport
 from llmtop.adapters.providers.catalog import wire_format
 from llmtop.adapters.secrets import Secret

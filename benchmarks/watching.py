@@ -16,7 +16,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
-from terminal import Terminal  # noqa: E402
+from terminal import Terminal
 
 _FIRST_SCREEN_BYTES = 300
 
