@@ -65,8 +65,9 @@ def _compare(base_url: str, asked: argparse.Namespace) -> None:
     if asked.input_mib:
         count = asked.input_mib * 2**20 // _BIG_ITEM_BYTES
         small, large = (_alone(base_url, count, size, 8) for size in (0, _BIG_ITEM_BYTES))
-        words = f"{count} items, 8 in flight: small {small:.1f} MiB, an input of {asked.input_mib} MiB {large:.1f}"
-        print(f"{words} MiB, difference {large - small:.1f} MiB (less than 100 is wanted)")
+        print(f"{count:>9,} items of {_BIG_ITEM_BYTES // 1024} KiB, 8 in flight: peak {large:6.1f} MiB")
+        print(f"{count:>9,} small items, 8 in flight: peak {small:6.1f} MiB")
+        print(f"difference: {large - small:.1f} MiB (less than 100 is wanted)")
 
 
 def main() -> None:
