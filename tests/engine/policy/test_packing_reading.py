@@ -125,9 +125,22 @@ def test_mending_never_takes_a_half_answer_or_one_with_another_in_it(text: str) 
 
 
 def test_an_answer_with_loose_quotes_is_mended_and_its_neighbours_are_kept() -> None:
-    text = '{"answers": [{"id": "m-1", "answer": "a"}, {"id": "m-2", "answer": "zij zei "ja" tegen hem"}]}'
+    broken = '{"id": "m-2", "answer": "zij zei "ja" tegen hem"}'
+    text = f'{{"answers": [{{"id": "m-1", "answer": "a"}}, {broken}, {{"id": "m-3", "answer": "c"}}]}}'
 
-    assert read(text).answers == {"m-1": "a", "m-2": 'zij zei "ja" tegen hem'}
+    reading = read(text)
+
+    assert reading.answers == {"m-1": "a", "m-2": 'zij zei "ja" tegen hem', "m-3": "c"}
+    assert not reading.is_truncated
+
+
+def test_an_entry_that_cannot_be_mended_costs_none_of_its_neighbours() -> None:
+    rows = '{"id": "m-1", "answer": "a"}, {"id": "m-2", "answer": oops "b"}, {"id": "m-3", "answer": "c"}'
+
+    reading = read(f'{{"answers": [{rows}]}}')
+
+    assert reading.answers["m-1"] == "a"
+    assert reading.answers["m-3"] == "c"
 
 
 @pytest.mark.parametrize(
@@ -218,8 +231,11 @@ def test_no_text_makes_reading_raise_and_every_id_is_accounted_for(text: str) ->
         '{"answers": [{"id": "m-1" ' + '{"id": "m-2", ' * 4_000,
         '{"answers": [{"id": "m-1" "' * 2_000,
         '{"answers": [{id: ' + "'" * 50_000,
+        '{"answers": [{"id": "m-1" ' + '("' * 25_000,
+        '{"answers": [{"id": "m-1" x' + " " * 200_000 + ',"',
+        '{"answers": [' + ('{"id": "m-1", "answer": "x" ' + ':“"' * 1_000 + '"},') * 12,
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_hostile_answers_are_read_in_bounded_time(text: str) -> None:
     start = time.process_time()

@@ -2,7 +2,7 @@
 
 Read in three steps, each only where the one before found nothing or stopped half way: the JSON as
 it stands, within fences and chat; entry by entry, up to where it was cut off or broken; and the
-rest mended by json-repair, of which only entries are taken that were closed in the text itself.
+one that is broken mended by json-repair, and taken only where the text itself had closed it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,18 @@ from llmtop.policy.packing.json_text import Pairs, decode, skip
 
 _MOST_STARTS = 50
 _MOST_WRAPPERS = 3
-_MOST_MENDED = 60_000
-"""Characters: mending is slow, and one that is longer is asked again instead."""
+_MOST_MENDED = 4_000
+"""Characters of one broken entry: a longer one is asked again instead."""
+_MOST_MENDED_IN_ALL = 12_000
+_MOST_OPENERS = 30
+_OPENERS = re.compile(r"[{\[(]")
+_CLOSING = re.compile(
+    r"""["'”\]}\w]\s*+(?:,\s*+)?(?P<end>\})\s*+(?:,\s*+)?(?=\{\s*+["']?id["']?\s*+:|\]|\Z)"""
+)
+"""The end of an entry: a brace before the next entry, or before the end of the list."""
+_INNER_ID = re.compile(r"""["']?id["']?\s*:""")
+_ANSWER_END = r"""\s*+["'”]\s*+(?:,\s*+)?\}"""
+_TAIL = 24
 _OPENING = re.compile(r"[{\[]")
 _LIST_KEY = "answers"
 _NO_ANSWERS = frozenset(("error", "status", "reason"))
@@ -159,6 +169,7 @@ def _piecewise(text: str, at: int, ids: Collection[str], depth: int) -> Found | 
 def _entries(text: str, at: int, *, is_list: bool) -> Found:
     """Read objects one after the other, up to the end of their list or to the first that is broken."""
     found = Found()
+    mender = _Mender()
     while True:
         at = skip(text, at, ",")
         if text[at : at + 1] != "{":
@@ -166,9 +177,13 @@ def _entries(text: str, at: int, *, is_list: bool) -> Found:
             return found
         try:
             value, at = decode(text, at)
-        except ValueError as error:
-            _mend(text[at:], found, is_open=str(error).startswith("Unterminated string"))
-            return found
+        except ValueError:
+            behind = mender.mend(text, at, found)
+            if behind is None:
+                found.is_truncated = True
+                return found
+            at = behind
+            continue
         row = _row(value)
         if row is not None:
             found.rows.append(row)
@@ -201,36 +216,42 @@ def _pairs(text: str, at: int) -> Found:
 # -- mending -------------------------------------------------------------------------------------
 
 
-def _mend(rest: str, found: Found, *, is_open: bool) -> None:
-    """Add to `found` what can be mended of the text from the first broken entry on.
+@dataclass(slots=True)
+class _Mender:
+    """Mends broken entries one at a time, within bounds: json-repair takes minutes on texts made for it."""
 
-    `is_open`: a string goes on to the end of it.
-    """
-    end = rest.rstrip().removesuffix("```").rstrip()
-    found.is_truncated = is_open or not end.endswith(("}", "]"))
-    if len(rest) > _MOST_MENDED:
-        return
-    try:
-        mended = json_repair.loads("[" + rest)
-    except (ValueError, RecursionError, IndexError):
-        return
-    if not isinstance(mended, list):
-        return
-    for place, entry in enumerate(mended, start=1):
-        row = _row(entry, is_mended=True)
-        if row is None:
-            continue
-        is_whole = place < len(mended) or not found.is_truncated
-        if _is_closed(row.value, rest) if isinstance(row.value, str) else is_whole:
+    left: int = _MOST_MENDED_IN_ALL
+
+    def mend(self, text: str, at: int, found: Found) -> int | None:
+        """Add the broken entry at a place to `found` where it can be mended; return the place behind it.
+
+        None: nothing behind it can be trusted, since the entry is not closed, or a bracket in it is not.
+        """
+        closing = _CLOSING.search(text, at)
+        if closing is None:
+            return None
+        entry = text[at : closing.start("end") + 1]
+        if entry.count("{") != entry.count("}") or entry.count("[") != entry.count("]"):
+            return None
+        row = self._mended(entry)
+        if row is not None and (not isinstance(row.value, str) or _is_closed(row.value, entry)):
             found.rows.append(row)
+        return closing.start("end") + 1
+
+    def _mended(self, entry: str) -> Row | None:
+        self.left -= len(entry)
+        if len(entry) > _MOST_MENDED or self.left < 0 or len(_OPENERS.findall(entry)) > _MOST_OPENERS:
+            return None
+        try:
+            return _row(json_repair.loads(entry), is_mended=True)
+        except (ValueError, RecursionError, IndexError):
+            return None
 
 
 def _is_closed(answer: str, text: str) -> bool:
     """Whether the text itself ends this answer and its entry, and no other entry lies within it."""
-    if re.search(r"""["']?id["']?\s*:""", answer) or not answer.strip():
+    if _INNER_ID.search(answer) or not answer.strip():
         return False
-    tail = answer[-24:]
-    for written in (json.dumps(tail, ensure_ascii=False)[1:-1], json.dumps(tail)[1:-1], tail):
-        if re.search(re.escape(written) + r"""\s*["'”]\s*,?\s*}""", text):
-            return True
-    return False
+    tail = answer[-_TAIL:]
+    forms = (json.dumps(tail, ensure_ascii=False)[1:-1], json.dumps(tail)[1:-1], tail)
+    return any(re.search(re.escape(written) + _ANSWER_END, text) for written in forms)
