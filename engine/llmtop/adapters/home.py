@@ -185,8 +185,8 @@ def state_at_rest(record: RunRecord, pid: int | None) -> RunState:
 
 
 def is_lower_bound(totals: Totals) -> bool:
-    """Whether more may have been spent than is known."""
-    return totals.unknown_cost > 0 or totals.estimated > 0 or totals.maybe_billed > 0
+    """Whether more was spent than is known. What is possibly billed is told apart, and not counted here."""
+    return totals.unknown_cost > 0 or totals.estimated > 0
 
 
 def _line(record: RunRecord, totals: Totals, pid: int | None) -> RunLine:

@@ -131,7 +131,9 @@ def test_runs_come_newest_first_and_a_broken_one_does_not_hide_the_others(three:
     assert ["is damaged" in str(fault) for fault in three.faults] == [True]
 
 
-async def test_a_line_shows_owner_counts_and_whether_the_cost_is_all(home: Home) -> None:
+async def test_a_line_shows_owner_and_counts_and_what_is_possibly_billed_does_not_blur_the_cost(
+    home: Home,
+) -> None:
     ledger = _add(home, "live-000001", "live", 1.0)
     await put_all(ledger, [Attempt(1, 2, 1, 1.0), *finishes(result(0)), StateChange(at=1.0, state="running")])
     owned = home.runs()[0]
@@ -140,7 +142,7 @@ async def test_a_line_shows_owner_counts_and_whether_the_cost_is_all(home: Home)
     left = home.runs()[0]
 
     assert (owned.pid, owned.state, owned.counts.done) == (os.getpid(), "running", 1)
-    assert (left.pid, left.state, left.is_cost_at_least) == (None, "stopped", True)
+    assert (left.pid, left.state, left.is_cost_at_least) == (None, "stopped", False)
 
 
 async def test_the_unfinished_run_of_a_fingerprint_is_found_and_a_finished_one_is_not(three: Home) -> None:
