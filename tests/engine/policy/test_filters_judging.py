@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtop.model import Item
@@ -217,6 +217,7 @@ def shape(value: Any) -> Any:
 
 @pytest.mark.parametrize("table", EVERY, ids=lambda table: str(table["use"]))
 @given(value=VALUES)
+@settings(deadline=None)
 def test_no_filter_raises_and_the_structure_is_kept(table: Mapping[str, Any], value: Any) -> None:
     chain = build_chain([table], allow_code=False)
 

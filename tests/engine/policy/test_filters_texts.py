@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtop.model import Item
@@ -48,6 +48,7 @@ TEXTS = st.one_of(
 
 @pytest.mark.parametrize("table", CHANGING, ids=lambda table: f"{table['use']}-{len(table)}")
 @given(text=TEXTS)
+@settings(deadline=None)
 def test_what_a_filter_has_changed_it_leaves_alone_the_next_time(table: Mapping[str, Any], text: str) -> None:
     chain = build_chain([table], allow_code=False)
     once = chain.run(text, ITEM, chain.memory())
@@ -237,6 +238,7 @@ def test_quotes_are_straightened_only_when_asked() -> None:
 
 
 @given(st.text(max_size=200))
+@settings(deadline=None)
 def test_normalising_loses_no_letter(text: str) -> None:
     result = filtered(text, "normalise", punctuation=False)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtop.adapters.providers.schemas import is_strict
@@ -79,6 +79,7 @@ def test_what_all_prompts_have_in_common_is_said_once_and_nothing_is_lost() -> N
 
 
 @given(st.lists(st.text(st.sampled_from('ab\n{}"é'), max_size=200), min_size=2, max_size=5))
+@settings(deadline=None)
 def test_prompts_come_back_whole_from_the_pack_whatever_they_share(prompts: list[str]) -> None:
     shared = ["x" * 70 + "\n" + prompt + "\n" + "y" * 70 for prompt in prompts]
     parts = [part(str(number), prompt) for number, prompt in enumerate(shared)]
@@ -247,6 +248,7 @@ def test_every_item_ends_with_its_own_answer_whatever_the_simulator_does_to_pack
     st.integers(-(10**18), 10**18),
     st.lists(st.integers(0, 10**9), min_size=1, max_size=40),
 )
+@settings(deadline=None)
 def test_shares_add_up_to_the_total_and_are_within_one_of_exact(total: int, weights: list[int]) -> None:
     shares = share(total, weights)
 
@@ -263,6 +265,7 @@ def test_shares_add_up_to_the_total_and_are_within_one_of_exact(total: int, weig
     st.tuples(*[st.integers(0, 10**6)] * 5),
     st.lists(st.tuples(st.integers(0, 10**5), st.integers(0, 10**5)), min_size=1, max_size=30),
 )
+@settings(deadline=None)
 def test_shared_tokens_add_up_and_parts_stay_within_their_whole(
     counts: tuple[int, ...], weights: list[tuple[int, int]]
 ) -> None:

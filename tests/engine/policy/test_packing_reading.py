@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtop.errors import ConfigError
@@ -94,6 +94,7 @@ def test_a_value_that_is_no_answer_spoils_its_own_item_only(value: str) -> None:
 
 
 @given(st.integers(0, 200), st.booleans())
+@settings(deadline=None)
 def test_of_an_answer_that_is_cut_anywhere_only_whole_entries_are_taken(cut: int, by_id: bool) -> None:
     whole = json.dumps(ANSWERS if by_id else {"answers": ROWS})
     text = whole[: min(cut, len(whole) - 1)]
@@ -201,6 +202,7 @@ def test_outputs_hold_no_lone_surrogates_and_no_nul() -> None:
 @given(
     st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6, unique_by=lambda id_: id_), st.data()
 )
+@settings(deadline=None)
 def test_any_answer_comes_back_under_its_own_id(ids: list[str], data: st.DataObject) -> None:
     texts = st.text(min_size=1, max_size=30).filter(lambda text: text.strip() and "\0" not in text)
     answers = {id_: data.draw(texts) for id_ in ids}
@@ -213,6 +215,7 @@ def test_any_answer_comes_back_under_its_own_id(ids: list[str], data: st.DataObj
 
 
 @given(st.one_of(st.text(max_size=200), st.text('{}[]":,\\ idanswerm-123\n`', max_size=200)))
+@settings(deadline=None)
 def test_no_text_makes_reading_raise_and_every_id_is_accounted_for(text: str) -> None:
     reading = read(text)
 
