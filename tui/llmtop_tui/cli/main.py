@@ -17,6 +17,7 @@ import typer
 
 from llmtop import __version__
 from llmtop_tui.cli import (
+    cache,
     export,
     init,
     items,
@@ -49,6 +50,11 @@ def app() -> typer.Typer:
     built.callback(invoke_without_command=True, epilog=_EPILOG)(_bare)
     for name, function in _COMMANDS.items():
         built.command(name)(command(function))
+    for name, (purpose, functions) in _GROUPS.items():
+        group = typer.Typer(help=purpose, no_args_is_help=True, rich_markup_mode=None)
+        for verb, function in functions.items():
+            group.command(verb)(command(function))
+        built.add_typer(group, name=name)
     return built
 
 
@@ -69,6 +75,13 @@ _COMMANDS: dict[str, Callable[..., int | None]] = {
     "retry": steering.retry,
     "simulate": simulate.simulate,
     "init": init.init,
+}
+
+_GROUPS: dict[str, tuple[str, dict[str, Callable[..., int | None]]]] = {
+    "cache": (
+        "The response cache that all runs share: what is in it, and less of it.",
+        {"list": cache.list_answers, "prune": cache.prune, "clear": cache.clear},
+    ),
 }
 
 
