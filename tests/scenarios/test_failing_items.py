@@ -42,7 +42,9 @@ async def test_an_item_that_always_fails_does_not_hold_the_others(desk: Desk, ki
             assert run.exit_code == 7
         assert time.monotonic() - began < 6
     assert desk.written_ids() == each_once(ids)
-    assert {result["attempts"] for result in desk.results() if result["status"] == "failed"} == {3}
+    sends = {result["attempts"] for result in desk.results() if result["status"] == "failed"}
+    # a kept-alive connection that ended may have been idle for too long: three in a row are for nothing
+    assert sends <= set(range(3, 13)) if kind == "reset_before" else sends == {3}
 
 
 @pytest.mark.parametrize("kind", ["hang", "drip", "blank_lines"])

@@ -9,18 +9,23 @@ from whole_runs import Desk, each_once, ended, simulator, until
 
 async def test_a_second_process_ends_with_5_names_the_pid_and_harms_nothing(desk: Desk) -> None:
     ids = desk.items(12)
-    async with simulator(latency_s=0.5) as server:
-        config = desk.config(server.base_url)
+    async with simulator(latency_s=0.1) as server:
+        config = desk.config(server.base_url, execution={"concurrency": 2})
         process = await desk.started("run", config)
-        await until(lambda: server.books.in_flight == 4)
+        await until(lambda: server.books.served >= 2)
+        server.change({"latency_s": 30.0})
 
         second = await desk.llmtop("run", config)
 
         assert second.code == 5
         assert str(process.pid) in second.err
-        assert (await ended(process)).code == 0
+        assert process.returncode is None
+        process.kill()
+        await process.communicate()
+        server.change({"latency_s": 0.0})
+        assert await desk.goes_on(config) == 0
         assert desk.written_ids() == each_once(ids)
-        assert server.books.received == len(ids)
+        assert server.books.served == len(ids)
 
 
 async def test_a_finished_run_says_so_and_sends_nothing(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from llmtop.model import Command
 
 
 async def test_a_changed_concurrency_reaches_the_provider_and_is_recorded(desk: Desk) -> None:
-    ids = desk.items(900)
+    desk.items(5000)
     async with simulator(latency_s=0.1) as server:
         books = server.books
         config = desk.config(server.base_url, execution={"concurrency": 4}, limits={})
@@ -29,26 +29,24 @@ async def test_a_changed_concurrency_reaches_the_provider_and_is_recorded(desk: 
         await until(lambda: books.served >= served + 12)
         assert books.max_in_flight == 3
 
-        await desk.llmtop("set", "latest", "concurrency=64")
+        process.terminate()
         said = await ended(process)
-        assert said.code == 0
+        assert said.code == 143
         assert raised.code == lowered.code == 0
         assert "concurrency: 20 -> 3" in lowered.out
-        assert desk.written_ids() == each_once(ids)
         commands = desk.rows("SELECT verb, arguments, is_ok FROM commands ORDER BY id")
         assert commands == [
             ("set", '{"concurrency":"20"}', 1),
             ("set", '{"concurrency":"3"}', 1),
-            ("set", '{"concurrency":"64"}', 1),
         ]
         decided = desk.rows("SELECT old, new FROM decisions WHERE what = 'concurrency' ORDER BY id")
-        assert decided == [("4", "20"), ("20", "3"), ("3", "64")]
-        assert [event["event"] for event in said.events if event["event"] == "command"] == ["command"] * 3
+        assert decided == [("4", "20"), ("20", "3")]
+        assert [event["event"] for event in said.events if event["event"] == "command"] == ["command"] * 2
 
 
 async def test_a_bad_setting_beside_a_good_one_changes_nothing(desk: Desk) -> None:
     desk.items(6)
-    async with simulator(latency_s=0.6) as server:
+    async with simulator(latency_s=2.0) as server:
         process = await desk.started("run", desk.config(server.base_url, execution={"concurrency": 1}))
         await until(lambda: server.books.received >= 1)
 
@@ -56,13 +54,14 @@ async def test_a_bad_setting_beside_a_good_one_changes_nothing(desk: Desk) -> No
 
         assert said.code == 2
         assert "concurrency" in said.err
+        server.change({"latency_s": 0.0})
         assert (await ended(process)).code == 0
         assert server.books.max_in_flight == 1
 
 
 async def test_a_pause_survives_a_restart_and_a_resume_ends_it(desk: Desk) -> None:
     ids = desk.items(40)
-    async with simulator(latency_s=0.1) as server:
+    async with simulator(latency_s=1.0) as server:
         config = desk.config(server.base_url)
         process = await desk.started("run", config)
         await until(lambda: server.books.served >= 4)
@@ -76,6 +75,7 @@ async def test_a_pause_survives_a_restart_and_a_resume_ends_it(desk: Desk) -> No
         await until(lambda: desk.home.engine_of(desk.home.run_ids()[0]) is not None)
         await asyncio.sleep(0.3)
         assert server.books.received == received
+        server.change({"latency_s": 0.0})
 
         assert (await desk.llmtop("resume", "latest")).code == 0
         assert (await ended(again)).code == 0
@@ -105,14 +105,16 @@ async def test_cancel_keeps_what_is_finished_and_ends_with_8(desk: Desk) -> None
         config = desk.config(server.base_url)
         process = await desk.started("run", config)
         await until(lambda: server.books.served >= 8)
+        server.change({"latency_s": 3.0})
 
         assert (await desk.llmtop("cancel", "latest")).code == 0
         said = await ended(process)
 
         assert said.code == 8
         kept = desk.output.read_bytes()
+        server.change({"latency_s": 0.0})
         assert len(desk.results()) >= 8
-        assert (await desk.llmtop("run", config)).code == 0
+        assert await desk.goes_on(config) == 0
         assert desk.written_ids() == each_once(ids)
         assert len(desk.home.run_ids()) == 2
         assert kept in [path.read_bytes() for path in desk.folder.glob("out.jsonl.*")]

@@ -30,7 +30,7 @@ async def test_the_first_signal_lets_what_is_in_flight_land_and_the_run_can_be_r
         assert (server.books.abandoned, server.books.served) == (0, received)
         assert len(desk.results()) == received
         server.change({"latency_s": 0.0})
-        assert (await desk.llmtop("run", config)).code == 0
+        assert await desk.goes_on(config) == 0
         assert desk.written_ids() == each_once(ids)
         assert server.books.served == len(ids)
 
@@ -50,7 +50,7 @@ async def test_what_does_not_land_within_the_grace_is_put_back(desk: Desk) -> No
         assert 0.3 <= time.monotonic() - began < 2.0
         assert desk.results() == []
         server.change({"latency_s": 0.0})
-        assert (await desk.llmtop("run", config)).code == 0
+        assert await desk.goes_on(config) == 0
         assert desk.written_ids() == each_once(ids)
         assert desk.attempts() == 12
 
@@ -81,7 +81,7 @@ async def test_the_second_signal_ends_at_once_and_loses_nothing(desk: Desk) -> N
         assert time.monotonic() - began < 2.0
         assert len(desk.results()) == server.books.served
         server.change({"latency_s": 0.0})
-        assert (await desk.llmtop("run", config)).code == 0
+        assert await desk.goes_on(config) == 0
         assert desk.written_ids() == each_once(ids)
 
 

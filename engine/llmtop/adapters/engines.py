@@ -52,7 +52,11 @@ class EngineEntry:
 
 
 def announce(folder: Path, record: EngineRecord) -> EngineEntry:
-    """Make this engine known in `folder`, until it withdraws or its process ends. Raises StateError."""
+    """Make this engine known in `folder`, until it withdraws or its process ends. Raises StateError.
+
+    What dead engines left there is removed.
+    """
+    live_engines(folder)
     path = folder / f"{record.pid}.json"
     draft = folder / f".{record.pid}.{secrets.token_hex(4)}.tmp"
     try:
