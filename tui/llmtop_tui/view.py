@@ -5,11 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from llmtop.snapshot import Snapshot
 from llmtop_tui.looks import GlyphSet, ThemeName
+
+if TYPE_CHECKING:
+    from llmtop.control.library import Home
 
 EndReason = Literal["left", "detached", "stopped", "finished", "engine_gone", "hangup"]
 """left: the operator went, nothing changed · detached: by `d` · stopped: the stop asked for here is done ·
@@ -41,6 +45,10 @@ class ViewOptions:
     theme: ThemeName | None = None
     interval_s: float = 1.0
     """Seconds between two snapshots."""
+    engine_code: Mapping[int, int] | None = None
+    """pid -> exit code of an engine that was this viewer's child and has ended."""
+    home: Home | None = None
+    """The state folder, for settings, resuming and comparing; None where there is only a door."""
 
     @property
     def has_mouse(self) -> bool:

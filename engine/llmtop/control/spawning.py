@@ -89,7 +89,7 @@ def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], IO[s
     orders, words = os.fdopen(order_write, "w"), os.fdopen(word_read)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "llmtop.control.background", str(order_read), str(word_write)],
+            [sys.executable, "-P", "-m", "llmtop.control.background", str(order_read), str(word_write)],
             stdin=None if reads_stdin else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

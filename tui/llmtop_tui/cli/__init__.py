@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from llmtop_tui.cli.main import main
+from llmtop_tui.cli.entry import main
 
 __all__ = ["main"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from llmtop_tui.cli.entry import twin
 
 if TYPE_CHECKING:
     from llmtop.control.library import Home
@@ -25,11 +27,6 @@ def option(*names: str, help: str, **settings: Any) -> Any:
     return typer.Option(*names, envvar=twins, show_envvar=False, show_default=False, help=help, **settings)
 
 
-def twin(name: str) -> str:
-    """Return the environment variable of `--some-option`: LLMTOP_SOME_OPTION."""
-    return "LLMTOP_" + name.removeprefix("--").replace("-", "_").upper()
-
-
 HomeOption = Annotated[
     Path | None,
     option(
@@ -38,8 +35,6 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, option("--json", help="JSON on stdout, errors as an object.")]
 DebugOption = Annotated[bool, option("--debug", help="Show a traceback when it fails.")]
-
-_ON = {"1", "true", "t", "yes", "y", "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +76,3 @@ def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
     with_common.__annotations__ = {}
     assert first.annotation is Common
     return with_common
-
-
-def is_asked(flag: str, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Return whether a flag was given, for errors that come before the words could be parsed."""
-    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return flag in words or environ.get(twin(flag), "").strip().lower() in _ON
-
-
-def value_of(flag: str, arguments: Sequence[str]) -> Path | None:
-    """Return the path that an option was given, for errors that come before the words could be parsed."""
-    for at, word in enumerate(arguments):
-        if word == flag and at + 1 < len(arguments):
-            return Path(arguments[at + 1])
-        if word.startswith(f"{flag}="):
-            return Path(word.removeprefix(f"{flag}="))
-    return None

@@ -12,9 +12,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from llmtop.cleaning import clean
 from llmtop.errors import (
@@ -30,9 +28,10 @@ from llmtop.errors import (
 from llmtop_tui.cli.printing import say
 from llmtop_tui.jsonlines import dumps
 
+if TYPE_CHECKING:
+    import typer
+
 MOST_FAULTS = 20
-SOME_ITEMS = 7
-"""The exit code of a run that finished with failed or rejected items: what `--exit-zero` forgives."""
 
 _KINDS: tuple[tuple[type[LlmtopError], str], ...] = (
     (ConfigErrors, "config"),
@@ -127,7 +126,8 @@ def as_failure(error: BaseException) -> LlmtopError | None:
         inner = [as_failure(each) for each in error.exceptions]
         known = [each for each in inner if each is not None]
         return (known[0] if len(known) == 1 else Failures(known)) if len(known) == len(inner) else None
-    if isinstance(error, typer.TyperException):
+    parser = sys.modules.get("typer")  # a viewer does without it, and then nothing of it can be raised
+    if parser is not None and isinstance(error, parser.TyperException):
         return UsageError("", *_usage_words(error))
     if isinstance(error, OSError):
         where = str(error.filename) if error.filename is not None else "output"

@@ -16,12 +16,12 @@ from llmtop.control.protocol import RunDoor
 from llmtop.control.settings import settings_of
 from llmtop.snapshot import Snapshot
 from llmtop_tui.cli.common import Common
-from llmtop_tui.cli.failing import SOME_ITEMS
 from llmtop_tui.cli.printing import coloured, has_colour
 from llmtop_tui.cli.showing import settings_object
 from llmtop_tui.format import percent
 from llmtop_tui.jsonlines import JsonDisplay
 from llmtop_tui.lines import Display, LineWriter, follow
+from llmtop_tui.order import SOME_ITEMS
 from llmtop_tui.plain import INTERVAL_S, PlainDisplay, Role
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The entry point: builds the commands, turns whatever goes wrong into a message and an exit code.
+"""Builds the commands.
 
 Only what every command needs is imported here; Textual, the engine and the price table are
 imported by the commands that use them, so that `llmtop runs` stays quick.
@@ -6,11 +6,7 @@ imported by the commands that use them, so that `llmtop runs` stays quick.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -28,8 +24,7 @@ from llmtop_tui.cli import (
     steering,
     viewing,
 )
-from llmtop_tui.cli.common import Common, DebugOption, HomeOption, JsonOption, command, is_asked, value_of
-from llmtop_tui.cli.failing import tell
+from llmtop_tui.cli.common import Common, DebugOption, HomeOption, JsonOption, command
 from llmtop_tui.cli.printing import put
 
 _EPILOG = (
@@ -102,51 +97,3 @@ def _bare(
         put(f"llmtop {__version__}")
         raise typer.Exit(0)
     return viewing.browse_all(common) if ctx.invoked_subcommand is None else None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. Never raises, never prints a traceback without `--debug`."""
-    words = run.fill_bare_resume(list(sys.argv[1:] if arguments is None else arguments))
-    is_json = is_asked("--json", words, os.environ)
-    is_debug = is_asked("--debug", words, os.environ)
-    try:
-        code = app()(args=words, prog_name="llmtop", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except BaseException as error:
-        if _is_reader_gone(error):
-            _leave_stdout()
-            return 0
-        if isinstance(error, SystemExit):
-            return error.code if isinstance(error.code, int) else 0
-        code = tell(error, is_json=is_json, is_debug=is_debug, log=_log_of(words))
-        _flush_or_leave()
-        return code
-
-
-def _log_of(words: Sequence[str]) -> Path | None:
-    """Return where a bug is written down: beside the runs."""
-    try:
-        return Common(value_of("--home", words)).home().folder / "bugs.log"
-    except Exception:  # this tells about another failure, and must not become one
-        return None
-
-
-def _is_reader_gone(error: BaseException) -> bool:
-    """Return whether it is a broken pipe; typer makes an exit of it."""
-    return isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError)
-
-
-def _flush_or_leave() -> None:
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _leave_stdout()
-
-
-def _leave_stdout() -> None:
-    """Nobody reads any more: let the interpreter's last flush go nowhere instead of complaining."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from llmtop.cleaning import clean
 from llmtop.model import PUSD_PER_USD
 from llmtop_tui.cli.common import Common, option
+from llmtop_tui.cli.entry import can_draw
 from llmtop_tui.cli.printing import put, put_json, say
 from llmtop_tui.figures import usd
+from llmtop_tui.order import Order, become
 
 if TYPE_CHECKING:
     from llmtop.config.schema import RunConfig
@@ -58,9 +60,8 @@ def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
     if how.is_detached:
         return asyncio.run(_detach(common, configs, options))
     if display == "full":
-        from llmtop_tui.cli.watching import spawn_and_watch
-
-        return asyncio.run(spawn_and_watch(common, configs, options, is_slow=how.is_slow))
+        order = asyncio.run(_spawn(common, configs, options, is_slow=how.is_slow))
+        become(order)
     from llmtop_tui.cli.following import run_here
 
     return run_here(common, configs, options, display)
@@ -70,12 +71,7 @@ def default_display(common: Common) -> Display:
     """Return full on a terminal that can draw, json where JSON is wanted, else plain."""
     if common.is_json:
         return "json"
-    return "full" if can_draw() else "plain"
-
-
-def can_draw() -> bool:
-    """Return whether there is a terminal on both sides that knows more than lines."""
-    return os.isatty(0) and os.isatty(1) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+    return "full" if can_draw(os.environ) else "plain"
 
 
 def is_affordable(configs: Sequence[RunConfig]) -> bool:
@@ -93,6 +89,20 @@ def is_affordable(configs: Sequence[RunConfig]) -> bool:
     with contextlib.suppress(EOFError):
         return input().strip().lower() in ("y", "yes")
     return False
+
+
+async def _spawn(
+    common: Common, configs: Sequence[RunConfig], options: RunOptions, *, is_slow: bool
+) -> Order:
+    """Start an engine in a session of its own; return what the viewer is to show."""
+    from llmtop.control.spawning import spawn_engine
+
+    home = common.home()
+    engine = await spawn_engine(home, configs, options)
+    for notice in engine.notices:
+        say(notice)
+    only = engine.run_ids[0] if len(engine.run_ids) == 1 else None
+    return Order(str(home.folder), only, engine.run_ids, engine.pid, options.exit_zero, is_slow=is_slow)
 
 
 async def _detach(common: Common, configs: Sequence[RunConfig], options: RunOptions) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -9,8 +10,10 @@ import typer
 from llmtop.errors import UsageError
 from llmtop_tui.cli.common import Common, option
 from llmtop_tui.cli.doors import complete_run, with_door
+from llmtop_tui.cli.entry import can_draw
 from llmtop_tui.cli.listing import runs
-from llmtop_tui.cli.starting import DisplayOption, SlowOption, can_draw, default_display
+from llmtop_tui.cli.starting import DisplayOption, SlowOption, default_display
+from llmtop_tui.order import Order, become
 
 
 def attach(
@@ -36,13 +39,9 @@ def attach(
     if shown == "none":
         raise UsageError("--display", "none shows nothing to attach to", "Use full, plain or json")
     if shown == "full":
-        if not can_draw():
+        if not can_draw(os.environ):
             raise UsageError("--display", "full needs a terminal", "Use --display plain or json")
-        import asyncio
-
-        from llmtop_tui.cli.watching import watch_one
-
-        return asyncio.run(watch_one(common.home(), run, is_read_only=read_only, is_slow=slow))
+        become(Order(folder_of(common), run, is_read_only=read_only, is_slow=slow))
     from llmtop_tui.cli.following import follow_elsewhere
 
     home = common.home()
@@ -55,10 +54,11 @@ def attach(
 
 def browse_all(common: Common) -> int:
     """The dashboard over every run in the state folder; without a terminal the list of them."""
-    if common.is_json or not can_draw():
-        return runs(common)
-    import asyncio
+    if not common.is_json and can_draw(os.environ):
+        become(Order(folder_of(common)))
+    return runs(common)
 
-    from llmtop_tui.cli.watching import browse_home
 
-    return asyncio.run(browse_home(common.home()))
+def folder_of(common: Common) -> str | None:
+    """Return the state folder that was named, for an order to the viewer."""
+    return str(common.home_path) if common.home_path is not None else None

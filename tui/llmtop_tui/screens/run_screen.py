@@ -27,6 +27,15 @@ _PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
 
 
 Breakpoints = list[tuple[int, str]] | None
+_WIDTHS: Breakpoints = [(0, "-tiny"), (60, "-narrow"), (100, "-normal"), (160, "-wide"), (190, "-vast")]
+_HEIGHTS: Breakpoints = [
+    (0, "-flat"),
+    (15, "-squat"),
+    (20, "-short"),
+    (30, "-mid"),
+    (34, "-roomy"),
+    (45, "-tall"),
+]
 
 
 class RunScreen(Screen[None]):
@@ -34,21 +43,8 @@ class RunScreen(Screen[None]):
 
     PLACE: ClassVar[keys.Place] = "panel"
     TAB: ClassVar[str] = "1"
-    HORIZONTAL_BREAKPOINTS: ClassVar[Breakpoints] = [
-        (0, "-tiny"),
-        (60, "-narrow"),
-        (100, "-normal"),
-        (160, "-wide"),
-        (190, "-vast"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[Breakpoints] = [
-        (0, "-flat"),
-        (15, "-squat"),
-        (20, "-short"),
-        (30, "-mid"),
-        (34, "-roomy"),
-        (45, "-tall"),
-    ]
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
 
     def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
         super().__init__()
