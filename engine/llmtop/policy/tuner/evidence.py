@@ -19,6 +19,7 @@ _CONFIRMED = -0.2
 _EPISODES = 6
 _SCATTERED, _SOME_SCATTER, _SOME_SCATTER_WEIGHT, _FEWEST_LEVELS = 0.25, 0.12, 0.2, 4
 _FAR_BELOW, _JUST_S = 0.75, 20.0
+_FUTILE_S, _FUTILE_EPISODES, _FUTILE_SHARE, _FUTILE_WEIGHT, _MOST_EPISODES = 60.0, 4, 0.04, 0.7, 64
 _IN_A_ROW, _CERTAIN = 2, 0.46
 """One weak sign is not enough for a rate: two in a row, or a strong one."""
 
@@ -59,6 +60,7 @@ class Evidence:
         self._in_favour = 0
         self._last_wait_s: float | None = None
         self._levels: deque[int] = deque(maxlen=_EPISODES)
+        self._episodes: deque[float] = deque(maxlen=_MOST_EPISODES)
 
     @property
     def is_ceiling_confirmed(self) -> bool:
@@ -73,6 +75,7 @@ class Evidence:
             self._in_favour = _IN_A_ROW
         else:
             e = self._of_wait(scene) + (self._of_level(scene) if scene.is_after_cut else 0.0)
+            e += _FUTILE_WEIGHT if self._is_futile(scene) else 0.0
             self.kind = max(-1.0, min(1.0, 0.7 * self.kind + 0.6 * e))
             self._in_favour = self._in_favour + 1 if e > 0.0 else 0
         self._last_wait_s = scene.report.wait_s
@@ -83,11 +86,19 @@ class Evidence:
             self.mode = Mode.CONCURRENCY
         return self.mode
 
+    def _is_futile(self, scene: Scene) -> bool:
+        """Whether cutting slots does not help: refused without a word time and again, of few."""
+        self._episodes.append(scene.now)
+        recent = sum(at > scene.now - _FUTILE_S for at in self._episodes)
+        sent = _FUTILE_S * scene.traffic.rate(scene.now, _FUTILE_S / 2.0).requests
+        is_by_slots = self.mode is Mode.CONCURRENCY and scene.report.wait_s is None
+        return is_by_slots and recent >= _FUTILE_EPISODES and recent > _FUTILE_SHARE * sent
+
     def _of_wait(self, scene: Scene) -> float:
         """What Retry-After tells: a computed or long one speaks for a rate, none for a ceiling."""
         wait_s = scene.report.wait_s
         if wait_s is None:
-            return -0.25
+            return -0.25 if self.mode is Mode.CONCURRENCY else 0.0
         e = 0.8 if wait_s >= 5.0 else 0.0
         is_other = self._last_wait_s is not None and abs(wait_s - self._last_wait_s) > 1e-3
         if is_other or abs(wait_s - round(wait_s)) > 1e-3:
