@@ -102,7 +102,7 @@ def sane_usage(reported: Usage | None, estimate: Usage) -> Usage:
         return Usage(
             input_tokens=estimate.input_tokens, output_tokens=estimate.output_tokens, is_estimated=True
         )
-    if _is_sound(reported):
+    if is_sound(reported):
         return reported
     total_in, is_in_guessed = _total(reported.input_tokens, estimate.input_tokens)
     total_out, is_out_guessed = _total(reported.output_tokens, estimate.output_tokens)
@@ -141,8 +141,8 @@ def pusd(dollars: Decimal) -> int:
     return int(scaled.to_integral_value(rounding="ROUND_CEILING", context=_EXACT))
 
 
-def _is_sound(usage: Usage) -> bool:
-    """Whether there is nothing to replace, as in nearly every answer."""
+def is_sound(usage: Usage) -> bool:
+    """Whether `sane_usage` would replace nothing, as in nearly every answer."""
     parts = (usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
     totals = (usage.input_tokens, usage.output_tokens)
     return (

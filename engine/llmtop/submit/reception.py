@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llmtop.model import Answer, AttemptEnd, ItemError, Outcome, ProviderError, Reply, Result, Usage
 from llmtop.policy.limiter import Cost
 from llmtop.policy.meters import RunMeters
+from llmtop.policy.pricing import is_sound
 from llmtop.policy.retry import Again, GiveUp, RetryPolicy, StopRun
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.estimator import Estimator
@@ -210,6 +211,8 @@ class Reception:
     # -- money and the ledger ----------------------------------------------------------------
 
     def _billable(self, flight: Flight, reported: Usage | None, text: str) -> Usage:
+        if reported is not None and is_sound(reported):
+            return reported
         guessed_output = max(1.0, len(text.encode(errors="replace")) / 3.0) if text else 0.0
         return self.accounts.believable(reported, flight.cost.input_tokens, guessed_output)
 
