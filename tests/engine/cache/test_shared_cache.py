@@ -64,6 +64,15 @@ async def test_an_answer_comes_back_as_it_was_in_another_opening_too(tmp_path: P
     await again.close()
 
 
+async def test_an_answer_is_there_at_once_before_it_is_written(tmp_path: Path) -> None:
+    cache = SharedCache(tmp_path / "cache.db", MIB)
+
+    keep(cache, "a")
+
+    assert await cache.get(key("a"), DAY_S) == answer()
+    await cache.close()
+
+
 async def test_an_answer_is_gone_after_the_term_it_was_kept_for_or_is_asked_for(tmp_path: Path) -> None:
     clock = Clock()
     cache = SharedCache(tmp_path / "cache.db", MIB, clock)
