@@ -6,6 +6,8 @@ import signal
 
 from whole_runs import Desk, each_once, ended, simulator, until
 
+from llmtop.run.opened import StartOptions
+
 
 async def test_a_second_process_ends_with_5_names_the_pid_and_harms_nothing(desk: Desk) -> None:
     ids = desk.items(12)
@@ -148,3 +150,21 @@ async def test_two_names_for_one_run_in_one_command_are_refused(desk: Desk) -> N
         assert said.code == 2
         assert "the same run as another config" in said.err
         assert server.books.received == 0
+
+
+async def test_a_note_on_an_older_run_leaves_the_output_of_the_newer_one_alone(desk: Desk) -> None:
+    desk.items(6)
+    async with simulator(latency_s=0.2) as server:
+        config = desk.config(server.base_url, execution={"concurrency": 1})
+        async with desk.engine(config) as (old,):
+            await until(lambda: old.counts.done >= 2)
+        server.change({"latency_s": 0.0})
+        async with desk.engine(config, start=StartOptions(is_fresh=True)) as (new,):
+            await new.settled()
+    files = {path.name: path.read_bytes() for path in desk.folder.glob("out.jsonl*")}
+
+    said = await desk.llmtop("cancel", old.id)
+
+    assert said.code == 0, said.err
+    assert desk.rows("SELECT state FROM run", old.id) == [("cancelled",)]
+    assert {path.name: path.read_bytes() for path in desk.folder.glob("out.jsonl*")} == files

@@ -78,7 +78,7 @@ class ArchivedRun:
         if command.verb in ("stop", "stop_now"):
             return Acknowledgement(False, _REFUSED, version=self._version)
         try:
-            ledger = Ledger.open(self._folder)
+            ledger = Ledger.open(self._folder, is_output_left=command.verb != "retry")
         except LlmtopError as error:
             return Acknowledgement(False, str(error), version=self._version)
         try:

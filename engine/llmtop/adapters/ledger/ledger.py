@@ -39,7 +39,9 @@ class Ledger:
     instead loses nothing whose `on_commit` was called.
     """
 
-    def __init__(self, folder: Path, lock: RunLock, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, folder: Path, lock: RunLock, connection: sqlite3.Connection, *, is_output_left: bool = False
+    ) -> None:
         """Use `create` or `open`."""
         self.folder = folder
         self.path = folder / DATABASE_NAME
@@ -50,7 +52,11 @@ class Ledger:
         self._writer: Writer | None = None
         self._is_closed = False
         self._reader = read_database(self.path)
-        self._output = Output(self.record.output_path, self.record.rejected_path)
+        self._is_output_left = is_output_left
+        record = self.record
+        self._output = (
+            Output(None, None) if is_output_left else Output(record.output_path, record.rejected_path)
+        )
 
     def __repr__(self) -> str:
         return f"Ledger({self.folder.name}, backlog={self.backlog}, failure={self.failure})"
@@ -76,10 +82,11 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, folder: Path, renewed: RunRecord | None = None) -> Ledger:
+    def open(cls, folder: Path, renewed: RunRecord | None = None, *, is_output_left: bool = False) -> Ledger:
         """Own a run that exists: check its database, mend its output files, settle what a crash left open.
 
         `renewed`: how it is started this time; config, source, output files and prices are taken from it.
+        `is_output_left`: output files are not touched: it is for a note only (no result, no `requeue`).
 
         Raises StateError (damaged, newer, unwritable) or RunOwned.
         """
@@ -89,7 +96,7 @@ class Ledger:
         lock = RunLock(folder)
         try:
             connection = open_database(folder / DATABASE_NAME)
-            ledger = cls._owned(folder, lock, connection, renewed=renewed)
+            ledger = cls._owned(folder, lock, connection, renewed=renewed, is_output_left=is_output_left)
         except BaseException:
             lock.release()
             raise
@@ -252,12 +259,13 @@ class Ledger:
         *,
         renewed: RunRecord | None = None,
         is_new: bool = False,
+        is_output_left: bool = False,
     ) -> Ledger:
         try:
             if renewed is not None:
                 with in_words(folder / DATABASE_NAME):
                     renew_record(connection, renewed)
-            ledger = cls(folder, lock, connection)
+            ledger = cls(folder, lock, connection, is_output_left=is_output_left)
             if not is_new:
                 ledger._take_over()
         except BaseException:
@@ -277,7 +285,9 @@ class Ledger:
             lost = connection.execute(
                 "UPDATE attempts SET is_maybe_billed = 1 WHERE ended_at IS NULL AND is_maybe_billed = 0"
             ).rowcount
-            connection.execute("UPDATE run SET output_state = 'open', totals = NULL")
+            connection.execute("UPDATE run SET totals = NULL")
+            if not self._is_output_left:
+                connection.execute("UPDATE run SET output_state = 'open'")
             connection.execute("COMMIT")
         if lost:
             notices += (f"{lost} requests were cut off by the last stop: possibly billed, and asked again",)
@@ -286,12 +296,13 @@ class Ledger:
     def _settle(self) -> None:
         with in_words(self.path):
             (output_state,) = self._connection.execute("SELECT output_state FROM run").fetchone()
-            if output_state == "rewrite":
+            if output_state == "rewrite" and not self._is_output_left:
                 self._output.rewrite(self._connection)
             self._output.settle(self._connection)
             self._connection.execute("BEGIN IMMEDIATE")
             save_totals(self._connection)
-            self._connection.execute("UPDATE run SET output_state = 'settled'")
+            if not self._is_output_left:
+                self._connection.execute("UPDATE run SET output_state = 'settled'")
             self._connection.execute("COMMIT")
             self._reader.close()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
