@@ -25,7 +25,7 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _SYSTEM_ROLES = ("system", "developer")
 _JSON_ONLY = "Answer with one JSON value and nothing else."
 _STOPPED = frozenset({"end_turn", "stop_sequence"})
-_STATUS_OF_TYPE = {
+STATUS_OF_TYPE = {
     "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
     "not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "api_error": 500,
     "timeout_error": 504, "overloaded_error": 529,
@@ -124,7 +124,7 @@ class _Reading(Reading):
         said = complaint_of(parsed)
         if said is None:
             return self.useless("invalid_response", Outcome.FAULT, "the answer is not a message")
-        status = next((_STATUS_OF_TYPE[word] for word in said.words if word in _STATUS_OF_TYPE), None)
+        status = next((STATUS_OF_TYPE[word] for word in said.words if word in STATUS_OF_TYPE), None)
         if status is None:
             return self.useless("invalid_response", Outcome.FAULT, f"an error inside a 200: {said.message}")
         return self.complaint(status, self.with_code(said, parsed))

@@ -17,7 +17,7 @@ from llmtop.config.kinds import KINDS
 from llmtop.model import Answer, ChatRequest, ErrorType, Outcome, RawReply, Reply, Usage, WireRequest
 
 _HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
-_VERSIONS = ("v1beta", "v1")
+VERSIONS = ("v1beta", "v1")
 """`-latest` names exist in v1beta only, and the rest is the same."""
 _SYSTEM_ROLES = ("system", "developer")
 _FILTERED = frozenset(
@@ -37,7 +37,7 @@ class GeminiFormat:
         kind = KINDS["gemini"]
         self.default_base_url = base_url or kind.base_url or ""
         self.default_key_env = kind.api_key_env
-        self._start = version_path(self.default_base_url, _VERSIONS)
+        self._start = version_path(self.default_base_url, VERSIONS)
 
     def __repr__(self) -> str:
         return f"GeminiFormat({self.default_base_url!r})"

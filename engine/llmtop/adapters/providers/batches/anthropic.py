@@ -1,0 +1,175 @@
+"""Anthropic's Message Batches: all requests go up with the creation, and nothing of ours is shown again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from llmtop.adapters.providers.anthropic import (
+    NEW_VERSION,
+    SAMPLING_VERSION,
+    STATUS_OF_TYPE,
+    AnthropicFormat,
+    message_body,
+    version_for,
+)
+from llmtop.adapters.providers.batches.wire import (
+    BatchWire,
+    count_or_none,
+    moment_or_none,
+    refused,
+    reply_of,
+    result_lines,
+    table_of,
+    undone,
+)
+from llmtop.adapters.providers.encoding import encode, version_path
+from llmtop.batch_jobs import BatchLimits, BatchState, InputForm, JobInput, LineReply, RemoteBatch, StrayLine
+from llmtop.model import ChatRequest, ProviderError, RawReply
+
+_RETENTION_S = 29 * 86_400.0
+_PAGE = 1000
+_MOST_PAGES = 100
+
+
+class AnthropicBatches:
+    """Message Batches at one address.
+
+    One version holds for a whole job: the newest, unless a line that was made here has a sampling
+    parameter. So a job of an earlier process is created with `is_sampling` said anew.
+    """
+
+    name = "anthropic"
+    limits = BatchLimits(100_000, 256 * 1024 * 1024, has_tag=False, keeps_partial=True)
+    form = InputForm(b'{"requests":[', b",\n", b"]}")
+
+    def __init__(self, wire: BatchWire, format_: AnthropicFormat, *, is_sampling: bool = False) -> None:
+        """`is_sampling`: whether requests may have a temperature or the like."""
+        self._wire = wire
+        self._format = format_
+        self._is_sampling = is_sampling
+        self._path = version_path(format_.default_base_url, ("v1",)) + "/messages/batches"
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        version = SAMPLING_VERSION if self._is_sampling else NEW_VERSION
+        return {"Content-Type": "application/json", "anthropic-version": version}
+
+    def line(self, custom_id: str, request: ChatRequest) -> bytes:
+        """Return `{"custom_id", "params"}`."""
+        params = message_body(request)
+        self._is_sampling = self._is_sampling or version_for(params) == SAMPLING_VERSION
+        return b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + encode(params) + b"}"
+
+    async def upload(self, job: JobInput) -> str | ProviderError | None:
+        """There is nothing to send before the creation."""
+        return None
+
+    async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
+        """Create a job of the file's requests; a tag has its place only in their custom_ids."""
+        body = self._wire.file(job.path)
+        return self._batch(await self._wire.call("POST", self._path, body, self._headers))
+
+    async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
+        """Look at a job."""
+        return self._batch(await self._wire.call("GET", self._one(batch_id), b"", self._headers))
+
+    async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
+        """Ask for the end of a job."""
+        path = f"{self._one(batch_id)}/cancel"
+        return self._batch(await self._wire.call("POST", path, b"", self._headers))
+
+    async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
+        """Read the list page by page, back to `since`."""
+        found: list[RemoteBatch] = []
+        after: dict[str, Any] = {}
+        for _ in range(_MOST_PAGES):
+            path = f"{self._path}?{urlencode({'limit': _PAGE, **after})}"
+            raw = await self._wire.call("GET", path, b"", self._headers)
+            if isinstance(raw, ProviderError):
+                return raw
+            table = table_of(raw)
+            rows = table.get("data") if table else None
+            if not isinstance(rows, list):
+                return refused(self._format, raw, time.time())
+            page = [batch for row in rows if (batch := _read(row)) is not None]
+            found += [batch for batch in page if (batch.created_at or since) >= since]
+            if not table or not table.get("has_more") or not page or (page[-1].created_at or since) < since:
+                break
+            after = {"after_id": page[-1].id}
+        return tuple(found)
+
+    async def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
+        """Yield the results from the address that the job names."""
+        for address in batch.results:
+            number, now = 0, time.time()
+            async for row in result_lines(self._wire, self._format, address, now, self._headers):
+                number += 1
+                yield row if isinstance(row, StrayLine) else self._line(row, number, now)
+
+    def _line(self, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
+        custom_id, result = row.get("custom_id"), row.get("result")
+        if not isinstance(custom_id, str) or not isinstance(result, dict):
+            return StrayLine(number, "has no custom_id or no result")
+        kind = result.get("type")
+        if kind == "succeeded":
+            return LineReply(custom_id, reply_of(self._format, 200, result.get("message"), now))
+        if kind in ("expired", "canceled"):
+            word: Literal["cancelled", "expired"] = "cancelled" if kind == "canceled" else "expired"
+            return LineReply(custom_id, undone(word, f"the request was {word} with its batch"))
+        error = result.get("error")
+        inner = error.get("error") if isinstance(error, dict) else None
+        type_ = inner.get("type") if isinstance(inner, dict) else None
+        status = STATUS_OF_TYPE.get(type_, 500) if isinstance(type_, str) else 500
+        return LineReply(custom_id, reply_of(self._format, status, error, now))
+
+    def _one(self, batch_id: str) -> str:
+        return f"{self._path}/{quote(batch_id, safe='')}"
+
+    def _batch(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
+        if isinstance(raw, ProviderError):
+            return raw
+        return _read(table_of(raw)) or refused(self._format, raw, time.time())
+
+
+def _read(table: object) -> RemoteBatch | None:
+    """Read a job. All counts stay in `processing` until its end, so there is no progress before."""
+    if not isinstance(table, dict) or not isinstance(table.get("id"), str):
+        return None
+    said = table.get("processing_status")
+    said = said if isinstance(said, str) else ""
+    given = table.get("request_counts")
+    counts = (
+        {name: count_or_none(value) or 0 for name, value in given.items()} if isinstance(given, dict) else {}
+    )
+    created_at = moment_or_none(table.get("created_at"))
+    url = table.get("results_url")
+    is_ended = said == "ended"
+    return RemoteBatch(
+        id=table["id"],
+        state=_state(said, counts),
+        said_state=said[:40],
+        requests=sum(counts.values()) if counts else None,
+        done=counts.get("succeeded") if is_ended else None,
+        failed=counts.get("errored") if is_ended else None,
+        created_at=created_at,
+        ended_at=moment_or_none(table.get("ended_at")),
+        expires_at=moment_or_none(table.get("expires_at")),
+        results_until=None if created_at is None else created_at + _RETENTION_S,
+        results=(url,) if isinstance(url, str) and url else (),
+    )
+
+
+def _state(said: str, counts: Mapping[str, int]) -> BatchState:
+    """Return the state; what an ended job came to stands in its counts."""
+    if said == "canceling":
+        return "cancelling"
+    if said != "ended":
+        return "in_progress"
+    if counts.get("expired"):
+        return "expired"
+    return "cancelled" if counts.get("canceled") else "completed"
