@@ -59,6 +59,7 @@ class Steering:
         self._rng = rng
         self._flights: dict[Ticket, Flight] = {}
         self._learned: dict[Resource, float | None] = {Resource.REQ: None, Resource.TOTAL: None}
+        self._seen = 0
         self._episodes = {Resource.REQ: 0, Resource.TOTAL: 0}
         self.rates.declare_all(settings.limits)
         self.change(now)
@@ -79,6 +80,7 @@ class Steering:
         old = self.rates.named(resource)
         self.rates.declare(resource, per_s, is_pinned=True)
         self._learned.pop(resource, None)
+        self._seen = -1
         self.journal.note(now, f"rate:{resource}", old, self.rates.named(resource), f"set by {by}", by)
 
     def pin_concurrency(self, now: float, number: int, by: str) -> None:
@@ -183,13 +185,19 @@ class Steering:
             limiter.hold(tuner.hold_until, is_asked=tuner.is_hold_asked)
         limiter.delay_canary(tuner.canary_at)
         limiter.probe_patience = min(1.0, max(0.05, 2.0 * tuner.traffic.reject_latency_s))
-        for resource, learner in ((Resource.REQ, tuner.requests), (Resource.TOTAL, tuner.tokens)):
+        if tuner.learning != self._seen:
+            self._seen = tuner.learning
+            self._apply_learned(now)
+
+    def _apply_learned(self, now: float) -> None:
+        """Enforce the learned rates; after a refusal for rate the provider's bucket is empty."""
+        for resource, learner in ((Resource.REQ, self.tuner.requests), (Resource.TOTAL, self.tuner.tokens)):
             if learner.pace != self._learned.get(resource):
                 self._learned[resource] = learner.pace
                 self.rates.learn(resource, learner.pace)
-                self.rates.apply(now, limiter)
+                self.rates.apply(now, self.limiter)
             if learner.episodes > self._episodes[resource]:
-                limiter.lower(now, resource, 0.0)  # refused: the provider's bucket is empty
+                self.limiter.lower(now, resource, 0.0)
             self._episodes[resource] = learner.episodes
 
     def _cool_down(self, now: float, ticket: Ticket, report: Report) -> None:

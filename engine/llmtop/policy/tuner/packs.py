@@ -97,6 +97,8 @@ class Packs:
         self, size: int, good: int, latency_s: float, cost: float, tokens: float, binding: Binding
     ) -> tuple[int, int, str] | None:
         """Take in one answered pack; return (old, new, why) where the leader moves."""
+        if len(self._arms) == 1:
+            return None
         place = next((place for place, arm in enumerate(self._arms) if arm.size == size), None)
         if place is None:
             return None

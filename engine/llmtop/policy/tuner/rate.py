@@ -37,6 +37,8 @@ class RateLearner:
         self.pace: float | None = None
         self.cap: float | None = None
         self.is_tokens = is_tokens
+        self.version = 0
+        """Grows with every change of the pace and every refusal."""
         self.is_pinned = False
         """A person fixed the rate: a refusal only holds."""
         self.next_probe_at = 0.0
@@ -89,6 +91,7 @@ class RateLearner:
         if is_ramp and self._ramps >= _RAMPS:
             self._ramp = (now, refill.rate)
         self._slow_until = now + (8.0 if self.is_tokens else 4.0)
+        self.version += 1
         self._end_probe(now)
         self._apply(now, why)
         return wait_s if wait_s is not None else min(5.0, self._unit / rate)
@@ -217,4 +220,5 @@ class RateLearner:
         old = "none" if self.pace is None else f"{self.pace:.4g}/s"
         new = "none" if pace is None else f"{pace:.4g}/s"
         self.pace = pace
+        self.version += 1
         self._journal.note(now, "rate:total" if self.is_tokens else "rate:req", old, new, why)

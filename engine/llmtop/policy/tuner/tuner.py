@@ -76,6 +76,11 @@ class Tuner:
         return self.evidence.mode
 
     @property
+    def learning(self) -> int:
+        """Grows with everything that is learned of rates: the same number, the same rates."""
+        return self.requests.version + self.tokens.version
+
+    @property
     def is_at_floor(self) -> bool:
         """Whether the provider refuses even the least that may be asked: throttled, and not forgotten."""
         is_least = self.slots.limit <= self._bounds.low
