@@ -66,7 +66,7 @@ async def test_a_pause_survives_a_restart_and_a_resume_ends_it(desk: Desk) -> No
         process = await desk.started("run", config)
         await until(lambda: server.books.served >= 4)
         assert (await desk.llmtop("pause", "latest")).code == 0
-        await until(lambda: server.books.in_flight == 0)
+        await until(lambda: server.books.in_flight == 0 and len(desk.lines()) == server.books.served)
         process.kill()
         await process.communicate()
         received = server.books.received
