@@ -297,3 +297,24 @@ def test_a_line_that_failed_is_answered_at_its_next_try(client: openai.OpenAI, s
 
     assert first.output_file_id is None
     assert len(rows(client, second.output_file_id)) == 10
+
+
+def test_an_outage_meets_calls_about_batches_too(client: openai.OpenAI, simulated: Simulated) -> None:
+    batch = create(client)
+    simulated.change(fault_steps=[{"from_s": 10.0, "to_s": 20.0, "kind": "http_503"}])
+    simulated.pass_s(15.0)
+
+    with pytest.raises(openai.InternalServerError):
+        client.batches.retrieve(batch.id)
+    simulated.pass_s(10.0)
+
+    assert client.batches.retrieve(batch.id).status == "completed"
+
+
+def test_a_batch_outlives_the_deletion_of_its_input(client: openai.OpenAI, simulated: Simulated) -> None:
+    simulated.change(batch_s=5.0)
+    batch = create(client)
+    client.files.delete(batch.input_file_id)
+    simulated.pass_s(6.0)
+
+    assert len(rows(client, finished(client, batch.id).output_file_id)) == 10

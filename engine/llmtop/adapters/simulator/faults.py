@@ -7,6 +7,9 @@ from llmtop.adapters.simulator.draws import Draws
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.prompts import Prompt
 
+OUTAGES = frozenset(("http_500", "http_502", "http_503", "http_504", "http_529", "reset_before"))
+"""Faults that calls about files and batch jobs meet too."""
+
 
 class Faults:
     """The faults of a profile."""
@@ -31,6 +34,14 @@ class Faults:
         if self._profile.fault_tries and attempt > self._profile.fault_tries:
             return None
         return self._drawn(draws.uniform("fault")) if self._profile.faults else None
+
+    def outage(self, draws: Draws, at_s: float) -> str | None:
+        """Return the fault of `fault_steps` that any call meets, whatever it is about."""
+        for index, step in enumerate(self._profile.fault_steps):
+            is_now = step.from_s <= at_s < step.to_s and step.kind in OUTAGES
+            if is_now and draws.uniform(f"step {index}") < step.share:
+                return step.kind
+        return None
 
     def _is_doomed(self, prompt: Prompt) -> bool:
         pattern = self._always_fail

@@ -95,10 +95,6 @@ async def _send_failure(
 ) -> web.StreamResponse:
     await asyncio.sleep(profile.hang_s if job.fault == "hang" else job.delay_s)
     match job.fault:
-        case "http_502":
-            return delivery.html_page(502)
-        case "http_504":
-            return delivery.html_page(504)
         case "html_200":
             return delivery.html_page(200)
         case "empty_body":
@@ -106,8 +102,17 @@ async def _send_failure(
         case "error_in_200":
             error = error_body("Provider returned error", None, None, 502)
             return reply(200, job.dialect.answer(error), headers)
-        case "reset_before" | "hang":
-            return delivery.reset(request)
         case kind:
-            status, message, type_, code = _ERRORS[kind or "http_500"]
-            return reply(*job.dialect.failure(status, error_body(message, type_, None, code)), headers)
+            return failure_of(request, kind or "http_500", job.dialect, headers)
+
+
+def failure_of(
+    request: web.BaseRequest, kind: str, dialect: Dialect, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Return an error status, a proxy's page, or a reset."""
+    if kind in ("http_502", "http_504"):
+        return delivery.html_page(int(kind[-3:]))
+    if kind in ("reset_before", "hang"):
+        return delivery.reset(request)
+    status, message, type_, code = _ERRORS[kind]
+    return reply(*dialect.failure(status, error_body(message, type_, None, code)), headers)

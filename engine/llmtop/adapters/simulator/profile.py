@@ -2,7 +2,7 @@
 
 A `Profile` is one frozen value. Its field names are the keys of `[provider.simulator]`, of a
 profile file (TOML) and of `POST /_sim/settings`. 0 or empty means "off" wherever that makes sense.
-Seconds in schedules count from the first chat request that the server receives.
+Seconds in schedules count from the first request that the server receives.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import OPENAI, Dialect
 from llmtop.adapters.simulator.gemini_words import GEMINI
-from llmtop.adapters.simulator.jobs import reply
+from llmtop.adapters.simulator.jobs import failure_of, reply
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import changed
 from llmtop.adapters.simulator.service import Service, with_seed
@@ -182,6 +182,9 @@ class SimulatedProvider:
         # The address of a running upload is a secret itself, and needs no key.
         if "upload_id" not in request.query:
             self._service.check_key(request)
+        outage = self._service.outage()
+        if outage is not None:
+            return failure_of(request, outage, dialect, {})
         return await self._batches[dialect.name].handle(request)
 
     async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:

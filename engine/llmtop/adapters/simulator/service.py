@@ -107,6 +107,13 @@ class Service:
         if key != wanted:
             raise complaints.wrong_key(key, is_echoed=self.profile.echo_key)
 
+    def outage(self) -> str | None:
+        """Return the fault that a call about files or batch jobs meets at this moment; None: none."""
+        now = self._clock()
+        self._number += 1
+        draws = Draws(self.profile.seed, f"call {self._number}", 1)
+        return self._faults.outage(draws, now - self._begin(now))
+
     def next_try(self, key: str) -> int:
         """Count another try of a prompt, from 1; `answered` begins anew."""
         self._tries[key] = self._tries.get(key, 0) + 1
@@ -125,10 +132,14 @@ class Service:
         return completion, round(full * (1 - self.profile.batch_discount)), self._number
 
     def _arrive(self, now: float) -> None:
+        self.books.arrive(now - self._begin(now))
+
+    def _begin(self, now: float) -> float:
+        """Let the schedules begin at the first request; return when that was."""
         if self._first_at is None:
             self._first_at = now
             self._admission.start(now)
-        self.books.arrive(now - self._first_at)
+        return self._first_at
 
     async def _work(
         self,

@@ -78,6 +78,7 @@ class AnthropicBatches:
         if len(requests) > desk.most_lines("anthropic"):
             raise Complaint(400, f"requests: List should have at most {desk.most_lines('anthropic')} items")
         source = StoredFile("", "requests", "batch", desk.now, desk.now + desk.retention_s("anthropic"))
+        source.is_dropped = True  # it is the batch's own: nobody else can read it
         for each in requests:
             source.append(orjson.dumps(each) + b"\n")
         if source.size > (desk.service.profile.batch_max_bytes or _MOST_BYTES):

@@ -168,6 +168,7 @@ class BatchDesk:
             tokens=draft.tokens, faults=found,
             life=timeline(profile, now, len(lines), stuck, window_s, is_faulty=is_faulty),
         )  # fmt: skip
+        source.hold()
         self._book(batch)
         self._batches[batch_id] = batch
         return batch
@@ -235,6 +236,7 @@ class BatchDesk:
     async def _work(self, batch: Batch, state: State) -> None:
         grammar = self._grammars[batch.api]
         batch.outcome = await self._worker.work(batch, state, grammar, self.retention_s(batch.api), self.now)
+        batch.source.let_go()
 
     def teach(self, api: Api, grammar: Grammar) -> None:
         """Say how an API writes its lines."""

@@ -28,6 +28,9 @@ class StoredFile:
     content: IO[bytes] = field(default_factory=_spool)
     fetches: int = 0
     """How often it was read so far."""
+    holders: int = 0
+    """Batches that have yet to read it: its content outlives its deletion until they have."""
+    is_dropped: bool = False
 
     def append(self, block: bytes) -> int:
         """Add bytes at the end; return where they begin."""
@@ -64,9 +67,23 @@ class StoredFile:
             at += len(block)
             yield block
 
-    def close(self) -> None:
-        """Forget the content."""
-        self.content.close()
+    def hold(self) -> None:
+        """Keep the content for a batch until `let_go`."""
+        self.holders += 1
+
+    def let_go(self) -> None:
+        """A batch does not need the content any more."""
+        self.holders -= 1
+        self._close_unused()
+
+    def drop(self) -> None:
+        """Forget the content as soon as no batch needs it."""
+        self.is_dropped = True
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        if self.is_dropped and self.holders <= 0:
+            self.content.close()
 
 
 class Files:
@@ -98,7 +115,7 @@ class Files:
         file = self._files.pop(file_id, None)
         if file is None:
             return False
-        file.close()
+        file.drop()
         return True
 
     def all(self, now: float) -> list[StoredFile]:

@@ -158,6 +158,7 @@ class GeminiBatches:
         if not isinstance(requests, list) or not requests:
             raise Complaint(400, "* inputConfig: requests or fileName must be given")
         source = StoredFile("", "requests", "batch", desk.now, desk.now + _FILE_LIFE_S)
+        source.is_dropped = True  # it is the batch's own: nobody else can read it
         for index, each in enumerate(requests):
             if not isinstance(each, dict):
                 raise Complaint(400, f"requests[{index}]: expected an object.")

@@ -25,6 +25,7 @@ NewFile = Callable[[str, str, str, float], StoredFile]
 """Name, purpose, prefix of the id, seconds that it is kept."""
 
 _LINES_A_TURN = 25
+_PREFIXES = {"openai": "file-", "anthropic": "results-", "gemini": "files/batch-"}
 _SPOILING = ANSWER_TROUBLES - {"missing_usage"} | {"missing", "malformed"}
 """Troubles that leave nothing of use of an answer that was paid for."""
 
@@ -144,7 +145,5 @@ class _Results:
             outcome.output.append(written)
 
     def _file(self, what: str) -> StoredFile:
-        name, prefix = f"{self._batch.id}_{what}.jsonl", "file-"
-        if self._batch.api == "gemini":
-            prefix = "files/batch-"
+        name, prefix = f"{self._batch.id}_{what}.jsonl", _PREFIXES[self._batch.api]
         return self._new_file(name, "batch_output", prefix, self._kept_s)

@@ -1,0 +1,162 @@
+"""Results are read line by line, however the pieces come, and a cut is never taken for an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmtop.adapters.providers.batches.wire import (
+    count_or_none,
+    moment_or_none,
+    result_lines,
+)
+from llmtop.adapters.providers.openai import openai_format
+from llmtop.batch_jobs import FetchBroken, StrayLine
+from llmtop.model import ItemError, Outcome, ProviderError, RawReply
+
+FORMAT = openai_format(None)
+
+
+@dataclass
+class Pieces:
+    """A body that comes in pieces, and may break off."""
+
+    pieces: list[bytes]
+    error: Exception | None = None
+
+    @property
+    async def blocks(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
+        if self.error is not None:
+            raise self.error
+
+
+class Wire:
+    """A provider that answers one GET."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def call(self, method: str, path: str, body: Any = b"", headers: Any = None) -> RawReply:
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def stream(self, path: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+        yield self._answer
+
+    def file(self, path: Path, before: bytes = b"", after: bytes = b"") -> Any:
+        raise NotImplementedError
+
+
+async def read(answer: Any) -> list[Any]:
+    return [row async for row in result_lines(Wire(answer), FORMAT, "/x", 0.0)]
+
+
+class Broke(Exception):
+    """As `http_batches` tells of a body that broke off."""
+
+    def __init__(self) -> None:
+        self.error = ProviderError(ItemError("connection", "it broke off"), Outcome.FAULT)
+
+
+rows_and_cuts = st.tuples(
+    st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9), max_size=3), min_size=1, max_size=6),
+    st.lists(st.integers(0, 400), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    st.booleans(),
+)
+
+
+@given(rows_and_cuts)
+async def test_the_rows_are_the_same_however_the_body_is_cut_into_pieces(
+    case: tuple[list[dict[str, str]], list[int], str, bool],
+) -> None:
+    rows, cuts, end, has_last_end = case
+    body = end.join(json.dumps(row) for row in rows).encode() + (end.encode() if has_last_end else b"")
+    edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    pieces = [body[start:stop] for start, stop in pairwise(edges)]
+
+    assert await read(Pieces(pieces)) == rows
+
+
+@given(st.integers(1, 60))
+async def test_a_body_that_ends_in_the_middle_of_a_line_is_a_cut(size: int) -> None:
+    whole = b'{"custom_id": "a"}\n{"custom_id": "b", "response": {"status_code": 200}}'
+    body = whole[: min(18 + 1 + size, len(whole) - 1)]
+    if body.endswith(b"\n"):
+        return
+
+    with pytest.raises(FetchBroken):
+        await read(Pieces([body]))
+
+
+async def test_a_broken_line_is_put_aside_with_its_number() -> None:
+    found = await read(Pieces([b'{"a": 1}\n{"a": \n[1]\n\xff\n\n{"a": 2}\n']))
+
+    assert [row.number if isinstance(row, StrayLine) else row for row in found] == [
+        {"a": 1}, 2, 3, 4, {"a": 2},
+    ]  # fmt: skip
+
+
+async def test_what_broke_off_or_was_refused_has_its_name() -> None:
+    with pytest.raises(FetchBroken) as broke:
+        await read(Pieces([b'{"a": 1}\n'], Broke()))
+    with pytest.raises(FetchBroken) as refused:
+        await read(RawReply(404, {}, b'{"error": {"message": "No such File object"}}'))
+    with pytest.raises(FetchBroken) as unsent:
+        await read(Broke().error)
+
+    assert broke.value.error.error.message == "it broke off"
+    assert refused.value.error.error.http_status == 404
+    assert unsent.value.error.error.type == "connection"
+
+
+async def test_a_bug_while_reading_is_not_taken_for_a_fault_of_the_network() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await read(Pieces([], ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (3, 3),
+        ("12", 12),
+        (0, 0),
+        (-1, None),
+        ("-1", None),
+        (True, None),
+        (1.5, None),
+        (None, None),
+        ("²", None),
+    ],
+)
+def test_a_count_may_be_text(value: object, count: int | None) -> None:
+    assert count_or_none(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (1795200020, 1795200020.0),
+        ("2026-11-20T18:00:20.000000+00:00", 1795197620.0),
+        ("2026-11-20T18:00:20Z", 1795197620.0),
+        ("2026-11-20T18:00:20", None),
+        ("soon", None),
+        (0, None),
+        (None, None),
+        (True, None),
+        (1e300, None),
+    ],
+)
+def test_a_moment_is_epoch_seconds_or_a_time_with_its_zone(value: object, moment: float | None) -> None:
+    assert moment_or_none(value) == moment
