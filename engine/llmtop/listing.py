@@ -22,6 +22,8 @@ class ItemQuery:
     """Part of an id or of the output."""
     after_seq: int = -1
     limit: int = 100
+    before_seq: int | None = None
+    """The page that ends before this item, instead of one that begins behind `after_seq`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemPage:
-    """Rows in input order; `next_after_seq` is None on the last page."""
+    """Rows in input order; `next_after_seq` is None on the last page.
+
+    Of a query with `before_seq` it is the next page's `before_seq`, and None on the first page.
+    """
 
     rows: tuple[ItemRow, ...]
     next_after_seq: int | None

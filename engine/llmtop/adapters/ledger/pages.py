@@ -24,37 +24,43 @@ _STEP = 500
 _FINISHED = ("done", "rejected", "failed")
 _OPEN = "ended_at IS NULL AND is_maybe_billed = 0"
 _WITHOUT_RESULT = "NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.seq)"
-_CANDIDATES: dict[str, str] = {
-    "all": "SELECT seq FROM items WHERE seq > ? ORDER BY seq LIMIT ?",
-    "in_flight": f"SELECT DISTINCT seq FROM attempts WHERE {_OPEN} AND seq > ? ORDER BY seq LIMIT ?",
-    "pending": f"""SELECT seq FROM items WHERE seq > ? AND {_WITHOUT_RESULT}
-        AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seq = items.seq AND {_OPEN})
-        ORDER BY seq LIMIT ?""",
-    **{
-        status: f"SELECT seq FROM results WHERE status = '{status}' AND seq > ? ORDER BY seq LIMIT ?"
-        for status in _FINISHED
-    },
+_FORWARD, _BACKWARD = "seq > ? {} ORDER BY seq LIMIT ?", "seq < ? {} ORDER BY seq DESC LIMIT ?"
+_CANDIDATES: dict[str, tuple[str, str]] = {
+    "all": ("SELECT seq FROM items WHERE", ""),
+    "in_flight": ("SELECT DISTINCT seq FROM attempts WHERE", f"AND {_OPEN}"),
+    "pending": (
+        "SELECT seq FROM items WHERE",
+        f"""AND {_WITHOUT_RESULT}
+        AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seq = items.seq AND {_OPEN})""",
+    ),
+    **{status: ("SELECT seq FROM results WHERE", f"AND status = '{status}'") for status in _FINISHED},
 }
 
 
 def read_page(connection: sqlite3.Connection, query: ItemQuery) -> ItemPage:
     """Return one page. A page of a search may hold fewer rows than `limit` and still have a next one."""
+    is_backward = query.before_seq is not None
     found: list[ItemRow] = []
     looked_at = 0
-    after = query.after_seq
+    place = query.after_seq if query.before_seq is None else query.before_seq
     step = query.limit + 1 if query.search is None else _STEP
     while True:
-        seqs = _candidates(connection, query, after, step)
-        for row in _rows(connection, seqs, query.search):
+        seqs = _candidates(connection, query, place, step)
+        rows = list(_rows(connection, seqs, query.search))
+        for row in reversed(rows) if is_backward else rows:
             if len(found) == query.limit:
-                return ItemPage(tuple(found), found[-1].seq if found else query.after_seq)
+                return _page(found, found[-1].seq, is_backward)
             found.append(row)
         looked_at += len(seqs)
         if len(seqs) < step:
-            return ItemPage(tuple(found), None)
-        after = seqs[-1]
+            return _page(found, None, is_backward)
+        place = seqs[-1]
         if looked_at >= SEARCHED_AT_MOST:
-            return ItemPage(tuple(found), after)
+            return _page(found, place, is_backward)
+
+
+def _page(found: list[ItemRow], place: int | None, is_backward: bool) -> ItemPage:
+    return ItemPage(tuple(found[::-1] if is_backward else found), place)
 
 
 def read_row(connection: sqlite3.Connection, item_id: str) -> ItemRow | None:
@@ -75,30 +81,41 @@ def read_attempts(connection: sqlite3.Connection, seq: int) -> tuple[AttemptRow,
     return tuple(AttemptRow(*(*row[:11], bool(row[11]), row[12], _body_text(row[13]))) for row in rows)
 
 
-def next_seqs(connection: sqlite3.Connection, states: Sequence[str], after: int, limit: int) -> list[int]:
-    """Return the next items in any of these states behind `after`, ascending, at most `limit`.
+def next_seqs(
+    connection: sqlite3.Connection,
+    states: Sequence[str],
+    place: int,
+    limit: int,
+    *,
+    is_backward: bool = False,
+) -> list[int]:
+    """Return the next items in any of these states behind `place`, ascending, at most `limit`.
 
-    One read by index a state, then merged: a single one for several states would sort the whole run.
+    Backward: those before it, descending. One read by index a state, then merged: a single one for
+    several states would sort the whole run.
     """
-    each = (
-        [seq for (seq,) in connection.execute(_CANDIDATES[state], (after, limit)).fetchall()]
-        for state in dict.fromkeys(states)
-    )
-    return list(islice(merge(*each), limit))
+    where = _BACKWARD if is_backward else _FORWARD
+    each = []
+    for state in dict.fromkeys(states):
+        select, condition = _CANDIDATES[state]
+        found = connection.execute(f"{select} {where.format(condition)}", (place, limit)).fetchall()
+        each.append([seq for (seq,) in found])
+    return list(islice(merge(*each, reverse=is_backward), limit))
 
 
-def _candidates(connection: sqlite3.Connection, query: ItemQuery, after: int, limit: int) -> list[int]:
-    """Return the next seqs of the wanted states, ascending, at most `limit`."""
+def _candidates(connection: sqlite3.Connection, query: ItemQuery, place: int, limit: int) -> list[int]:
+    """Return the next seqs of the wanted states in the query's direction, at most `limit`."""
+    is_backward = query.before_seq is not None
     if query.error_type is not None:
         wanted = query.states or _FINISHED
-        marks = ", ".join("?" * len(wanted))
+        where = _BACKWARD if is_backward else _FORWARD
+        states = f"AND status IN ({', '.join('?' * len(wanted))})"
         rows = connection.execute(
-            f"""SELECT seq FROM results WHERE error_type = ? AND seq > ? AND status IN ({marks})
-            ORDER BY seq LIMIT ?""",
-            (query.error_type, after, *wanted, limit),
+            f"SELECT seq FROM results WHERE error_type = ? AND {where.format(states)}",
+            (query.error_type, place, *wanted, limit),
         ).fetchall()
         return [seq for (seq,) in rows]
-    return next_seqs(connection, query.states or ("all",), after, limit)
+    return next_seqs(connection, query.states or ("all",), place, limit, is_backward=is_backward)
 
 
 def _rows(connection: sqlite3.Connection, seqs: Sequence[int], search: str | None) -> Iterator[ItemRow]:
