@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from llmtop.cleaning import clean
 from llmtop.config.files import Unreadable, read_text
+from llmtop.config.json_schemas import SchemaFault, validator_of
 from llmtop.config.placeholders import split_template
 from llmtop.errors import ConfigError
 
@@ -34,25 +33,33 @@ def read_companions(read: Mapping[str, Any], faults: list[ConfigError]) -> Compa
             split_template(prompt, "request.prompt_file")
         except ConfigError as fault:
             faults.append(fault)
-    schema = _text("request.schema_file", read, faults)
-    return Companions(prompt, None if schema is None else _schema(schema, faults))
+    path = read.get("request.schema_file")
+    schema = read_schema(path, "request.schema_file", faults) if isinstance(path, Path) else None
+    return Companions(prompt, schema)
+
+
+def read_schema(path: Path, where: str, faults: list[ConfigError]) -> Mapping[str, Any] | None:
+    """Return the JSON Schema in a file; None: what is wrong with it has been added to `faults`."""
+    text = _text_of(path, where, faults)
+    return None if text is None else _schema(text, where, faults)
 
 
 def _text(key: str, read: Mapping[str, Any], faults: list[ConfigError]) -> str | None:
     path = read.get(key)
-    if not isinstance(path, Path):
-        return None
+    return _text_of(path, key, faults) if isinstance(path, Path) else None
+
+
+def _text_of(path: Path, where: str, faults: list[ConfigError]) -> str | None:
     try:
         return read_text(path, _MAX_BYTES)
     except Unreadable as error:
         line = f", line {error.line}" if error.line else ""
         what = f"{clean(str(path), limit=200)}{line}: {error.what}"
-        faults.append(ConfigError(key, what, error.remedy))
+        faults.append(ConfigError(where, what, error.remedy))
         return None
 
 
-def _schema(text: str, faults: list[ConfigError]) -> Mapping[str, Any] | None:
-    where = "request.schema_file"
+def _schema(text: str, where: str, faults: list[ConfigError]) -> Mapping[str, Any] | None:
     try:
         schema = json.loads(text)
     except json.JSONDecodeError as error:
@@ -67,9 +74,8 @@ def _schema(text: str, faults: list[ConfigError]) -> Mapping[str, Any] | None:
         )
         return None
     try:
-        jsonschema_rs.meta.validate(schema)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        reason = clean(getattr(error, "message", "") or str(error).partition("\n")[0], limit=160)
-        faults.append(ConfigError(where, f"is not a JSON Schema: {reason}"))
+        validator_of(schema)
+    except SchemaFault as fault:
+        faults.append(ConfigError(where, str(fault)))
         return None
     return schema

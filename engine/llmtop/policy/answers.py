@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import jsonschema_rs
 import orjson
 
+from llmtop.config.json_schemas import SchemaFault, validator_of
 from llmtop.errors import ConfigError
 from llmtop.model import ItemError
 
@@ -27,13 +27,9 @@ class OutputForm:
         self._validator = None
         if response_format == "schema" and schema is not None:
             try:
-                self._validator = jsonschema_rs.validator_for(dict(schema))
-            except (ValueError, TypeError) as error:
-                raise ConfigError(
-                    "request.schema_file",
-                    f"is not a JSON Schema: {error}",
-                    "check it with a schema validator",
-                ) from None
+                self._validator = validator_of(schema)
+            except SchemaFault as fault:
+                raise ConfigError("request.schema_file", str(fault)) from None
 
     def accept(self, text: str) -> tuple[Any, ItemError | None]:
         """Return the output and None, or None and what is wrong with it. Code fences are taken off JSON."""
@@ -52,7 +48,7 @@ class OutputForm:
 
 
 def _parse(text: str) -> Any:
-    """Parse strictly: orjson refuses NaN and lone surrogates, and turns integers beyond 64 bits into floats."""
+    """Parse strictly: orjson refuses NaN and lone surrogates, and makes integers beyond 64 bits floats."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import jsonschema_rs
 import orjson
 
 from llmtop.cleaning import clean
 from llmtop.config import values
+from llmtop.config.json_schemas import SchemaFault, validator_of
 from llmtop.policy.filters.settings import setting
 from llmtop.policy.filters.verdicts import PASS, FilterContext, Rejected, Verdict
 
@@ -18,21 +18,10 @@ from llmtop.policy.filters.verdicts import PASS, FilterContext, Rejected, Verdic
 def _schema(value: Any) -> dict[str, Any]:
     schema = values.free_table(value)
     try:
-        jsonschema_rs.meta.validate(schema)
-        _validator(schema)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
-        reason = clean(getattr(error, "message", "") or str(error).partition("\n")[0], limit=160)
-        raise values.BadValue(f"is not a JSON Schema: {reason}") from None
+        validator_of(schema)
+    except SchemaFault as fault:
+        raise values.BadValue(str(fault)) from None
     return schema
-
-
-def _validator(schema: Mapping[str, Any]) -> Any:
-    return jsonschema_rs.validator_for(dict(schema), retriever=_fetch_nothing)
-
-
-def _fetch_nothing(address: str) -> Any:
-    """Refuse a reference to another document: the validator would read files and the network for it."""
-    raise ValueError(f"{address} is another document, and a schema may refer to its own parts only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +38,7 @@ class JsonSchema:
     sees: ClassVar[Literal["leaf", "whole"]] = "whole"
 
     def __init__(self, settings: JsonSchemaSettings) -> None:
-        self._validator = _validator(settings.schema)
+        self._validator = validator_of(settings.schema)
 
     def apply(self, text: str, context: FilterContext) -> Verdict:
         value = context.value

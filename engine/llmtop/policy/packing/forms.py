@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
-import jsonschema_rs
 import orjson
 
 from llmtop.cleaning import clean
+from llmtop.config.json_schemas import SchemaFault, Validator, validator_of
 from llmtop.errors import ConfigError
 
 
@@ -69,17 +69,11 @@ class JsonForm:
         return f"does not fit the schema: {clean(fault.message, limit=160)}" if fault else ""
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
+def _validator(schema: Mapping[str, Any]) -> Validator:
     try:
-        return jsonschema_rs.validator_for(dict(schema), retriever=_fetch_nothing)
-    except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
-        reason = clean(getattr(error, "message", "") or str(error).partition("\n")[0], limit=160)
-        raise ConfigError("request.schema_file", f"is not a JSON Schema: {reason}") from None
-
-
-def _fetch_nothing(address: str) -> Any:
-    """Refuse a reference to another document: the validator would read files and the network for it."""
-    raise ValueError(f"{address} is another document, and a schema may refer to its own parts only")
+        return validator_of(schema)
+    except SchemaFault as fault:
+        raise ConfigError("request.schema_file", str(fault)) from None
 
 
 def item_form(
