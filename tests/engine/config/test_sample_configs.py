@@ -21,6 +21,7 @@ ITEMS = {
     "local_server": 300,
     "anthropic": 20,
     "gemini": 20,
+    "compare_models": 40,
 }
 
 
@@ -30,7 +31,7 @@ def test_no_sample_is_left_out() -> None:
 
 @pytest.mark.parametrize("name", sorted(ITEMS))
 def test_a_sample_loads_and_its_items_can_be_asked(name: str) -> None:
-    (config,) = load_config(SAMPLES / f"{name}.toml")
+    config = load_config(SAMPLES / f"{name}.toml")[0]
     assert config.request.prompt is not None
     template = Template(config.request.prompt)
     source = open_source(config.input)
@@ -60,3 +61,12 @@ def test_the_quickstart_and_the_rate_limited_sample_need_no_key_and_no_network()
 
     assert config.limits.request_rate == 2
     assert config.limits.burst == 2
+
+
+def test_the_variants_of_the_comparison_ask_the_same_of_different_models_and_write_different_files() -> None:
+    configs = load_config(SAMPLES / "compare_models.toml")
+
+    assert [config.name for config in configs] == ["compare-small", "compare-large", "compare-hasty"]
+    assert len({config.request.prompt for config in configs}) == 1
+    assert len({config.provider.model for config in configs}) == 3
+    assert len({config.output.path for config in configs}) == 3

@@ -14,6 +14,7 @@ import typer
 from llmtop import __version__
 from llmtop_tui.cli import (
     cache,
+    compare,
     export,
     init,
     items,
@@ -63,6 +64,7 @@ _COMMANDS: dict[str, Callable[..., int | None]] = {
     "items": items.items,
     "item": items.item,
     "plan": plan.plan,
+    "compare": compare.compare,
     "pause": steering.pause,
     "resume": steering.resume,
     "cancel": steering.cancel,
