@@ -20,7 +20,7 @@ def test_a_reference_to_another_document_is_a_fault_and_is_not_followed(tmp_path
 
     with pytest.raises(SchemaFault, match="is another document"):
         validator_of(schema)
-    with pytest.raises(ConfigError, match="request.schema_file: .*is another document"):
+    with pytest.raises(ConfigError, match=r"request\.schema_file: .*is another document"):
         OutputForm("schema", schema)
 
 
