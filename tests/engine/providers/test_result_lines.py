@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmtop.adapters.providers.batches import OpenAIBatches
 from llmtop.adapters.providers.batches.wire import (
     count_or_none,
     moment_or_none,
     result_lines,
 )
 from llmtop.adapters.providers.openai import openai_format
-from llmtop.batch_jobs import FetchBroken, StrayLine
+from llmtop.batch_jobs import FetchBroken, JobInput, LineReply, RemoteBatch, StrayLine
 from llmtop.model import ItemError, Outcome, ProviderError, RawReply
 
 FORMAT = openai_format(None)
@@ -160,3 +161,82 @@ def test_a_count_may_be_text(value: object, count: int | None) -> None:
 )
 def test_a_moment_is_epoch_seconds_or_a_time_with_its_zone(value: object, moment: float | None) -> None:
     assert moment_or_none(value) == moment
+
+
+class Recorder:
+    """A provider that answers each call from a list, and remembers what it was asked."""
+
+    def __init__(self, *bodies: Any) -> None:
+        self._bodies = list(bodies)
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def call(self, method: str, path: str, body: Any = b"", headers: Any = None) -> RawReply:
+        self.asked.append((method, path, body))
+        return RawReply(200, {}, json.dumps(self._bodies.pop(0)).encode())
+
+    def stream(self, path: str, headers: Any = None) -> Any:
+        raise NotImplementedError
+
+    def file(self, path: Path, before: bytes = b"", after: bytes = b"") -> bytes:
+        return before + path.read_bytes() + after
+
+
+async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
+    shown = {
+        "id": "j-1",
+        "status": "IN_PROGRESS",
+        "input_file_id": "file-1",
+        "created_at": "2026-11-20T18:00:20Z",
+    }
+    wire = Recorder({"id": "file-1"}, {"job": shown, "warning": ""}, [shown], {**shown, "status": "EXPIRED"})
+    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"))
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"{}\n")
+    job = JobInput(path, 3, 1, "some/model")
+
+    file_id = await jobs.upload(job)
+    created = await jobs.create(job, "file-1", "tag")
+    listed = await jobs.newest(0.0)
+    ended = await jobs.get("j-1")
+
+    assert not jobs.limits.has_tag
+    assert file_id == "file-1"
+    assert b"batch-api" in wire.asked[0][2]
+    assert json.loads(wire.asked[1][2]) == {
+        "input_file_id": "file-1",
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+        "model_id": "some/model",
+    }
+    assert isinstance(created, RemoteBatch)
+    assert (created.id, created.state, created.created_at) == ("j-1", "in_progress", 1795197620.0)
+    assert listed == (created,)
+    assert isinstance(ended, RemoteBatch)
+    assert ended.state == "expired"
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "is_final"),
+    [
+        ({"response": {"status_code": 400, "body": {"error": {"message": "no"}}}, "error": None},
+         "bad_request", True),
+        ({"response": {"status_code": 200, "body": {}}, "error": None}, "invalid_response", False),
+        ({"response": {"status_code": 200, "body": None}, "error": None}, "invalid_response", False),
+        ({"response": None, "error": {"code": "batch_expired", "message": "late"}}, "expired", False),
+        ({"response": None, "error": {"code": "server_error"}}, "server_error", False),
+        ({"response": None, "error": None}, "server_error", False),
+        ({}, "server_error", False),
+        ({"response": {"body": {"error": {"message": "x"}}}, "error": {"code": 1}}, "server_error", False),
+    ],
+)  # fmt: skip
+async def test_a_line_is_good_only_with_everything_that_an_answer_needs(
+    row: dict[str, Any], kind: str, is_final: bool
+) -> None:
+    body = json.dumps({"id": "x", "custom_id": "a", **row}).encode() + b"\n"
+    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT)
+
+    (found,) = [each async for each in jobs.fetch(RemoteBatch("b", "completed", "completed", results=("f",)))]
+
+    assert isinstance(found, LineReply)
+    assert isinstance(found.reply, ProviderError)
+    assert (found.reply.error.type, found.reply.is_final) == (kind, is_final)

@@ -318,3 +318,16 @@ def test_a_batch_outlives_the_deletion_of_its_input(client: openai.OpenAI, simul
     simulated.pass_s(6.0)
 
     assert len(rows(client, finished(client, batch.id).output_file_id)) == 10
+
+
+def test_a_client_that_creates_again_after_a_lost_answer_has_two_batches_in_the_books(
+    client: openai.OpenAI, simulated: Simulated
+) -> None:
+    simulated.change(batch_s=100.0, batch_troubles={"create_lost_500": 1.0}, batch_trouble_first=1)
+
+    client.with_options(max_retries=2).batches.create(
+        input_file_id=upload(client, 3), endpoint="/v1/chat/completions", completion_window="24h"
+    )
+
+    assert simulated.books.batches_created == {"openai": 2}
+    assert (simulated.books.batches_twice, simulated.books.batch_overlaps) == (1, 1)

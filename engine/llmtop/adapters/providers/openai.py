@@ -46,6 +46,11 @@ class OpenAIFormat:
         self.default_key_env = default_key_env
         self._server: ServerProfile = profile_of(base_url)
 
+    @property
+    def server(self) -> str:
+        """The name of the server behind the address; "compatible" where it is not a known one."""
+        return self._server.name
+
     def __repr__(self) -> str:
         return f"OpenAIFormat({self.default_base_url!r}, server={self._server.name!r})"
 

@@ -44,6 +44,7 @@ _PROFILES = (
         key_header="api-key",
     ),
     ServerProfile("groq", ("api.groq.com",), requests_window_s=_DAY_S),
+    ServerProfile("together", ("api.together.ai", "api.together.xyz")),
 )
 
 

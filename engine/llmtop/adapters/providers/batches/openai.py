@@ -1,4 +1,4 @@
-"""OpenAI's batch jobs, as OpenAI, Azure and Groq have them: a file goes up, a job is made of it."""
+"""OpenAI's batch jobs, as OpenAI, Azure, Groq and Together have them: a file goes up, a job is made of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import orjson
 from llmtop.adapters.providers.batches.wire import (
     BatchWire,
     count_or_none,
+    list_of,
     moment_or_none,
     refused,
     reply_of,
@@ -25,6 +26,7 @@ from llmtop.batch_jobs import BatchLimits, BatchState, InputForm, JobInput, Line
 from llmtop.model import ChatRequest, ItemError, Outcome, ProviderError, RawReply
 
 _URL = "/v1/chat/completions"
+_MIB = 1024 * 1024
 _TAG = "llmtop"
 """Our key in the metadata."""
 _STATES: Mapping[str, BatchState] = {
@@ -39,15 +41,20 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class OpenAIBatches:
-    """Files and batches at one address. Stateless."""
+    """Files and batches at one address. Stateless.
+
+    Where there is no tag (Together), `input_file` of a listed job tells it: each upload has its own.
+    """
 
     name = "openai"
-    limits = BatchLimits(50_000, 200 * 1024 * 1024, has_tag=True, keeps_partial=True)
     form = InputForm(b"", b"\n", b"\n")
 
     def __init__(self, wire: BatchWire, format_: OpenAIFormat) -> None:
         self._wire = wire
         self._format = format_
+        self._is_together = format_.server == "together"
+        most_bytes = 100 * _MIB if format_.server in ("groq", "together") else 200 * _MIB
+        self.limits = BatchLimits(50_000, most_bytes, has_tag=not self._is_together, keeps_partial=True)
 
     def line(self, custom_id: str, request: ChatRequest) -> bytes:
         """Return `{"custom_id", "method", "url", "body"}`."""
@@ -56,8 +63,9 @@ class OpenAIBatches:
 
     async def upload(self, job: JobInput) -> str | ProviderError | None:
         """Send the file up as multipart; its name must end in .jsonl."""
+        purpose = "batch-api" if self._is_together else "batch"
         before = (
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="llmtop.jsonl"\r\n'
             "Content-Type: application/jsonl\r\n\r\n"
         )
@@ -72,9 +80,13 @@ class OpenAIBatches:
 
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of an uploaded file, with our tag in its metadata."""
-        body = {
-            "input_file_id": file_id, "endpoint": _URL, "completion_window": "24h", "metadata": {_TAG: tag},
+        body: dict[str, Any] = {
+            "input_file_id": file_id, "endpoint": _URL, "completion_window": "24h",
         }  # fmt: skip
+        if self._is_together:
+            body["model_id"] = job.model
+        else:
+            body["metadata"] = {_TAG: tag}
         return self._batch(await self._wire.call("POST", "/batches", orjson.dumps(body), _JSON))
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
@@ -93,13 +105,13 @@ class OpenAIBatches:
             raw = await self._wire.call("GET", f"/batches?{urlencode({'limit': _PAGE, **after})}")
             if isinstance(raw, ProviderError):
                 return raw
-            table = table_of(raw)
-            rows = table.get("data") if table else None
+            table = table_of(raw) or {}
+            rows = table.get("data") if table else list_of(raw)
             if not isinstance(rows, list):
                 return refused(self._format, raw, time.time())
             page = [batch for row in rows if (batch := _read(row)) is not None]
             found += [batch for batch in page if (batch.created_at or since) >= since]
-            if not table or not table.get("has_more") or not page or (page[-1].created_at or since) < since:
+            if not table.get("has_more") or not page or (page[-1].created_at or since) < since:
                 break
             after = {"after": page[-1].id}
         return tuple(found)
@@ -139,6 +151,8 @@ class OpenAIBatches:
 
 def _read(table: object) -> RemoteBatch | None:
     """Read a batch object; an unknown status is one that is still running."""
+    if isinstance(table, dict) and isinstance(table.get("job"), dict):
+        table = table["job"]  # Together answers a creation so
     if not isinstance(table, dict) or not isinstance(table.get("id"), str):
         return None
     said = table.get("status")

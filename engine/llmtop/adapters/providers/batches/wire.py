@@ -76,6 +76,17 @@ def table_of(raw: RawReply) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
+def list_of(raw: RawReply) -> list[Any] | None:
+    """Return the list of a good answer; None: it is not one."""
+    if not 200 <= raw.status < 300:
+        return None
+    try:
+        parsed = parse(raw.body)
+    except InvalidBody:
+        return None
+    return parsed if isinstance(parsed, list) else None
+
+
 def undone(kind: Literal["expired", "cancelled"], message: str) -> ProviderError:
     """A request of a job that was never answered: it goes into another job."""
     return ProviderError(error=ItemError(kind, message), outcome=Outcome.FAULT, is_counted=False)
