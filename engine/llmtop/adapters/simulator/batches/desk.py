@@ -225,6 +225,8 @@ class BatchDesk:
             if batch.working is None:
                 batch.working = asyncio.create_task(self._work(batch, state), name=f"work {batch.id}")
             await asyncio.wait({batch.working}, timeout=_AT_ONCE_S)
+            if batch.working.done():
+                batch.working.result()  # a bug in the work is an error of this answer, and not a wait for ever
             if batch.outcome is None:
                 return "finalizing"
         if "back" in batch.troubles and "end" in batch.shown and "back" not in batch.shown:
