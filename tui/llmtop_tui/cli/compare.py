@@ -72,9 +72,15 @@ def lines(runs: Sequence[ComparedRun], width: int | None) -> list[str]:
 
 def _names(runs: Sequence[ComparedRun]) -> list[str]:
     names = [clean(run.name) for run in runs]
-    return [
+    told_apart = [
         clean(run.run_id) if names.count(name) > 1 else name for run, name in zip(runs, names, strict=True)
     ]
+    return [_end_of(name) for name in told_apart]
+
+
+def _end_of(name: str) -> str:
+    """Cut a name to its end, where variants and ids differ."""
+    return name if len(name) <= _HEAD_CELLS else f"~{name[1 - _HEAD_CELLS :]}"
 
 
 def _blocks(
@@ -85,7 +91,7 @@ def _blocks(
     blocks: list[list[int]] = []
     used = 0
     for at, name in enumerate(names):
-        needed = 2 + max(min(cells(name), _HEAD_CELLS), *(cells(texts[at]) for _, texts in rows))
+        needed = 2 + max(cells(name), *(cells(texts[at]) for _, texts in rows))
         if not blocks or (width is not None and used + needed > width):
             blocks.append([])
             used = head
