@@ -16,7 +16,12 @@ from llmtop.config.schema import Origin, RunConfig
 
 def build(file: Path, read: Mapping[str, Any], texts: Companions, origins: Mapping[str, Origin]) -> RunConfig:
     """Return the config of one run; keys that nobody set keep the schema's defaults."""
-    config = RunConfig(name=read.get("name") or _name_of(file), file=file, origins=dict(origins))
+    config = RunConfig(
+        name=read.get("name") or _name_of(file),
+        file=file,
+        origins=dict(origins),
+        filters=read.get("filters", ()),
+    )
     for section in SECTIONS:
         prefix = f"{section}."
         changes = {key.removeprefix(prefix): value for key, value in read.items() if key.startswith(prefix)}

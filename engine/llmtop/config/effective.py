@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from llmtop.config.amounts import TOKENS_PER_PRICE, spell_duration, spell_money, spell_size
+from llmtop.config.filter_tables import spelled
 from llmtop.config.keys import KEYS, SECTIONS
 from llmtop.config.kinds import effective_base_url, key_variable
 from llmtop.config.schema import Range, RunConfig
@@ -58,6 +59,8 @@ def _spell(config: RunConfig, key: str) -> str:
         return ", ".join(value) or _NOT_SET
     if value is None or value == {} or value == ():
         return _NOT_SET
+    if key == "filters":
+        return spelled(value)
     return _spell_value(key, value)
 
 
@@ -106,6 +109,7 @@ def from_record(record: Mapping[str, Any]) -> RunConfig:
             "name": record["name"],
             "file": None if record.get("file") is None else Path(record["file"]),
             "origins": dict(record.get("origins", {})),
+            "filters": tuple(dict(table) for table in record.get("filters", ())),
         }
         for section in SECTIONS:
             kind = type(_DEFAULTS[section])

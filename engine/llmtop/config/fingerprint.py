@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmtop.config.effective import value_of
+from llmtop.config.filter_tables import judging_part
 from llmtop.config.input_format import format_by_name
 from llmtop.config.kinds import effective_base_url
 from llmtop.config.schema import RunConfig
@@ -25,6 +26,7 @@ _KEYS = (
     "input.limit",
     "request.system",
     "request.prompt",
+    "request.pack_prompt",
     "request.temperature",
     "request.max_output_tokens",
     "request.response_format",
@@ -40,7 +42,7 @@ def fingerprint_parts(config: RunConfig, content_digest: str) -> dict[str, str]:
     parts = {key: _canonical(value_of(config, key)) for key in _KEYS}
     parts["provider.base_url"] = _canonical(effective_base_url(config.provider))
     parts["input.format"] = _canonical(config.input.format or format_by_name(config.input.path))
-    parts["filters"] = _canonical([])
+    parts["filters"] = _canonical(judging_part(config.filters))
     parts[CONTENT] = _canonical(content_digest)
     return parts
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmtop.config import amounts, values
+from llmtop.config.filter_tables import filter_tables
 from llmtop.config.schema import ExecutionConfig
 
 Shape = Literal["value", "text", "path", "table"]
@@ -50,6 +51,7 @@ KEYS: Mapping[str, Key] = {
     "input.limit": Key(values.whole(1, 10**9)),
     "request.system": Key(values.filled_text, "text"),
     "request.prompt": Key(values.filled_text, "text"),
+    "request.pack_prompt": Key(values.filled_text, "text"),
     "request.prompt_file": Key(values.filled_text, "path"),
     "request.temperature": Key(values.number(0, 2)),
     "request.max_output_tokens": Key(values.whole(1, 10**6)),
@@ -96,13 +98,13 @@ KEYS: Mapping[str, Key] = {
     "output.path": Key(values.filled_text, "path"),
     "output.rejected_path": Key(values.filled_text, "path"),
     "output.metadata_fields": Key(values.text_list),
+    "filters": Key(filter_tables),
 }
 
 LATER: Mapping[str, frozenset[str]] = {
     "batch": frozenset(
         {"completion_window", "max_requests", "max_bytes", "max_enqueued_tokens", "poll_interval", "spill"}
     ),
-    "filters": frozenset(),
     "conversation": frozenset({"turns_field", "drop_superseded", "max_rollback_steps", "multi_samples"}),
 }
 """Sections whose feature comes later, with the keys that are known of them."""

@@ -19,6 +19,7 @@ from llmtop.config.build import build
 from llmtop.config.checks import check_together
 from llmtop.config.companions import read_companions
 from llmtop.config.files import Unreadable, read_text
+from llmtop.config.filter_tables import rooted
 from llmtop.config.input_format import STDIN
 from llmtop.config.keys import EXCLUSIVE, KEYS, MAX_NAME
 from llmtop.config.schema import RunConfig
@@ -147,14 +148,22 @@ def _read_all(settings: Settings, folder: Path, faults: list[ConfigError]) -> di
             faults.append(ConfigError(setting.where, error.what, error.remedy))
         else:
             read[key] = _absolute(value, setting, folder) if KEYS[key].shape == "path" else value
+    if "filters" in read:
+        said = settings["filters"]
+        read["filters"] = rooted(read["filters"], _root(said, folder), said.where, faults)
     return read
+
+
+def _root(setting: Setting, folder: Path) -> Path:
+    """Return what a relative path is relative to: of a word from outside the file, the working folder."""
+    return folder if setting.origin == "file" else Path.cwd()
 
 
 def _absolute(value: str, setting: Setting, folder: Path) -> Path:
     path = Path(value)
     if path == STDIN:
         return path
-    return Path(os.path.abspath((folder if setting.origin == "file" else Path.cwd()) / path))  # noqa: PTH100
+    return Path(os.path.abspath(_root(setting, folder) / path))  # noqa: PTH100
 
 
 def _both(one: str, other: str) -> ConfigError:

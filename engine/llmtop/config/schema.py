@@ -79,6 +79,8 @@ class RequestConfig:
     schema: Mapping[str, Any] | None = None
     """The parsed `schema_file`."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    pack_prompt: str | None = None
+    """The prompt of several items in one request, with `{items}`; None: made of `prompt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,3 +228,5 @@ class RunConfig:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Dotted key -> where its effective value comes from; a key that is not named has its default."""
     cache: CacheConfig = CacheConfig()
+    filters: tuple[Mapping[str, Any], ...] = ()
+    """In order, as plain values with absolute paths; `policy.filters` knows the settings of each."""

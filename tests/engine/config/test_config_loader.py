@@ -185,8 +185,6 @@ def test_the_main_sections_are_checked_as_well(write: Write, old: str, new: str,
     [
         ('[batch]\nspill = "none"', "batch: is not available yet"),
         ('[batch]\nspil = "none"', 'batch.spil: unknown key; Did you mean "spill"?'),
-        ('[[filters]]\nuse = "scripts"', "filters: is not available yet"),
-        ("[[filters]]\nallow = []", "filters[1].use: is missing"),
         ('[conversation]\nturns_field = "turns"', "conversation: is not available yet"),
         ('[execution]\nmode = "batch"', 'execution.mode: "batch" is not available yet'),
         ('[execution]\nmode = "auto"', 'execution.mode: "auto" is not available yet'),
