@@ -226,7 +226,7 @@ class BatchDesk:
                 batch.working = asyncio.create_task(self._work(batch, state), name=f"work {batch.id}")
             await asyncio.wait({batch.working}, timeout=_AT_ONCE_S)
             if batch.working.done():
-                batch.working.result()  # a bug in the work is an error of this answer, and not a wait for ever
+                batch.working.result()  # a bug in the work is to be heard, not waited for
             if batch.outcome is None:
                 return "finalizing"
         if "back" in batch.troubles and "end" in batch.shown and "back" not in batch.shown:
