@@ -208,6 +208,8 @@ class Attempt:
     started_at: float
     """Wall clock, seconds since the epoch."""
     reserved_pusd: int = 0
+    packed: tuple[int, ...] = ()
+    """The other items of a pack, by seq."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +29,12 @@ from llmtop.model import (
 from llmtop.policy.budget import Budget
 from llmtop.policy.estimates import TokenEstimates
 from llmtop.policy.meters import RunMeters
+from llmtop.policy.packing import PackReading, TextForm, read_pack
 from llmtop.policy.retry import RetryPolicy
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Lane
+from llmtop.submit.packer import Packer
 from llmtop.submit.realtime import RealtimeSubmitter
 from llmtop.submit.reception import Reception
 from llmtop.submit.work import Halt
@@ -113,6 +116,13 @@ class Provider:
         self.open = 0
         self.most_open = 0
         self.cancelled = 0
+        self.packs: list[tuple[int, ...]] = []
+        self.poison: set[int] = set()
+        """Items that spoil every pack they are in."""
+        self.forgets: dict[int, int] = {}
+        """How often an item is left out of a pack's answer."""
+        self.loners: set[int] = set()
+        self.explained: dict[int, str] = {}
         self._log = log
         self._clock = clock
         self._replies: dict[bytes, Reply] = {}
@@ -125,15 +135,48 @@ class Provider:
         """Put the item's seq on the wire."""
         return WireRequest("/", b"%d" % item.seq, {})
 
+    def prepare_again(self, item: Item, explanation: str) -> WireRequest:
+        """As `prepare`; the explanation is kept."""
+        self.explained[item.seq] = explanation
+        return self.prepare(item)
+
+    def can_pack(self, item: Item) -> bool:
+        """Whether it is not one that goes alone."""
+        return item.seq not in self.loners
+
+    def prepare_pack(self, items: Sequence[Item]) -> tuple[WireRequest, int | None]:
+        """Put the items' seqs on the wire."""
+        self.packs.append(tuple(item.seq for item in items))
+        return WireRequest("/", b",".join(b"%d" % item.seq for item in items), {}), 100 * len(items)
+
+    def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
+        """Read it as the product does."""
+        return read_pack(text, ids, TextForm())
+
+    def _pack_answer(self, seqs: Sequence[int]) -> Answer:
+        """Answer all but what is forgotten; a poisonous item spoils everything."""
+        if self.poison & set(seqs):
+            return replace(ANSWER, text="no JSON at all")
+        rows = []
+        for seq in seqs:
+            if self.forgets.get(seq, 0) > 0:
+                self.forgets[seq] -= 1
+            else:
+                rows.append({"id": str(seq), "answer": f"fine {seq}"})
+        usage = Usage(input_tokens=20 * len(seqs), output_tokens=OUTPUT_TOKENS * len(rows))
+        return replace(ANSWER, text=json.dumps({"answers": rows[::-1]}), usage=usage)
+
     async def send(self, request: WireRequest) -> RawReply | ProviderError:
         """Take a second, or for ever."""
-        seq = int(request.body)
+        seqs = [int(part) for part in request.body.split(b",")]
+        seq = seqs[0]
         self._log.append(("sent", seq))
         self.served.append((self._clock(), seq))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            reply = self.scripts[seq].popleft() if self.scripts[seq] else ANSWER
+            usual = self._pack_answer(seqs) if len(seqs) > 1 else replace(ANSWER, text=f"fine {seq}")
+            reply = self.scripts[seq].popleft() if self.scripts[seq] else usual
             await asyncio.sleep(1e9 if reply is HANG else LATENCY_S)
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -190,9 +233,10 @@ class Paper:
         assert end.id not in self.ends, "an attempt ends once"
         self.ends[end.id] = end
 
-    def finish(self, result: Result, end: AttemptEnd, on_commit: Callable[[], None]) -> None:
+    def finish(self, result: Result, end: AttemptEnd | None, on_commit: Callable[[], None]) -> None:
         """Keep a result and an end."""
-        self.end(end)
+        if end is not None:
+            self.end(end)
         self._uncommitted += 1
         self.most_uncommitted = max(self.most_uncommitted, self._uncommitted)
 
@@ -227,7 +271,15 @@ class Paper:
 class World:
     """Everything around one submitter, in the virtual time of the running loop."""
 
-    def __init__(self, items: int, *, concurrency: int = 4, cap: int | None = None, tries: int = 3) -> None:
+    def __init__(
+        self,
+        items: int,
+        *,
+        concurrency: int = 4,
+        cap: int | None = None,
+        tries: int = 3,
+        packs: int = 1,
+    ) -> None:
         clock = asyncio.get_running_loop().time
         self.log: list[tuple[str, int]] = []
         """(attempt, sent or result; seq): attempts and results when they were committed."""
@@ -247,6 +299,7 @@ class World:
             wall=clock,
             retry=retry,
             tuning=TunerConfig(enabled=False),
+            packs=Range(packs, packs, packs),
         )
         self.line = self.lane.line("run")
         self.budget = Budget(cap)
@@ -265,12 +318,14 @@ class World:
             clock=clock,
             wall=clock,
         )
+        self.reception.packer = Packer(self.provider, lambda: self.lane.pack_size, self.lane.choose_pack)
         self.submitter = RealtimeSubmitter(
             feed=self.feed,
             line=self.line,
             exchange=self.provider,
             books=self.paper,
             reception=self.reception,
+            packer=self.reception.packer,
             on_halt=self.halts.append,
             clock=clock,
             wall=clock,

@@ -143,10 +143,6 @@ def _check_request(read: Read) -> Iterator[ConfigError]:
         yield ConfigError("request.schema_file", 'is missing, and response_format = "schema" needs it')
     if "request.schema_file" in read and not wants_schema:
         yield ConfigError("request.schema_file", "has no effect", 'Set request.response_format = "schema".')
-    packs = read.get("execution.items_per_request")
-    if packs is not None and (packs.low, packs.high) != (1, 1):
-        what = f"is {packs}; several items in one request are not available yet"
-        yield ConfigError("execution.items_per_request", what, "Use 1.")
     for name in ("stream", "n"):
         if name in read.get("request.extra", {}):
             what = "would change the form of the answers, which could then not be read"

@@ -62,7 +62,8 @@ class LocalRun:
     async def items(self, query: ItemQuery) -> ItemPage:
         """Return one page of items; those in flight are named so."""
         page = await self._read(lambda ledger: ledger.items(query))
-        flying = {flight.work.item.seq for flight in self._run.parts.submitter.flights.values()}
+        flights = self._run.parts.submitter.flights.values()
+        flying = {member.item.seq for flight in flights for member in flight.work.members}
         rows = tuple(
             replace(row, state="in_flight") if row.seq in flying and row.state == "pending" else row
             for row in page.rows

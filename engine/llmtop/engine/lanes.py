@@ -28,6 +28,7 @@ class Lanes:
                 retry=config.retry,
                 tuning=config.tuner,
                 timeout_s=config.provider.timeout,
+                packs=config.execution.items_per_request,
             )
             self._first[lane] = config
         return lane
@@ -38,6 +39,7 @@ class Lanes:
         parts = {
             "limits": (config.limits, first.limits),
             "concurrency": (config.execution.concurrency, first.execution.concurrency),
+            "items_per_request": (config.execution.items_per_request, first.execution.items_per_request),
             "tuner": (config.tuner, first.tuner),
         }
         other = [name for name, (own, held) in parts.items() if own != held]

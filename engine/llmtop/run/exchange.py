@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from llmtop.adapters.http import HttpTransport
@@ -11,6 +12,7 @@ from llmtop.adapters.providers.wire import WireFormat
 from llmtop.config.schema import RunConfig
 from llmtop.model import Item, RawReply, Reply, WireRequest
 from llmtop.policy.answers import OutputForm
+from llmtop.policy.packing import PackPrompt, PackReading, Part, item_form, read_pack
 from llmtop.policy.rendering import chat_request
 from llmtop.policy.template import Template
 
@@ -35,6 +37,9 @@ class ChatExchange:
         self._transport = transport
         self._template = template
         self._wall = wall
+        self._packs = PackPrompt(config.request.pack_prompt)
+        self._pack_form = item_form(config.request.response_format, config.request.schema)
+        self._has_schema = config.request.response_format == "schema"
         self.send = transport.send
         self.accept = form.accept
 
@@ -46,6 +51,31 @@ class ChatExchange:
     def prepare(self, item: Item) -> WireRequest:
         """Put an item into the provider's words."""
         return self._wire.build(chat_request(self._request, self._model, self._template, item))
+
+    def prepare_again(self, item: Item, explanation: str) -> WireRequest:
+        """As `prepare`, with what was wrong with the answer before."""
+        request = chat_request(self._request, self._model, self._template, item)
+        said = {"role": "user", "content": explanation}
+        if request.raw_body is not None:
+            body = {**request.raw_body, "messages": [*request.raw_body["messages"], said]}
+            return self._wire.build(replace(request, raw_body=body))
+        return self._wire.build(replace(request, messages=(*request.messages, said)))
+
+    def can_pack(self, item: Item) -> bool:
+        """Whether the item can share a request: plain fields in a prompt can, ready messages may differ."""
+        return item.kind == "fields"
+
+    def prepare_pack(self, items: Sequence[Item]) -> tuple[WireRequest, int | None]:
+        """Put several items into one request; return it and the output tokens that it may have."""
+        parts = [
+            Part(item.id, chat_request(self._request, self._model, self._template, item)) for item in items
+        ]
+        request = self._packs.request(parts, has_schema=self._has_schema)
+        return self._wire.build(request), request.max_output_tokens
+
+    def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
+        """Tell the answers of a pack apart, by id."""
+        return read_pack(text, ids, self._pack_form)
 
     def read(self, raw: RawReply) -> Reply:
         """Read an answer, or name its error."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmtop.run.run import Run
 
 MAX_CONCURRENCY = 4096
+MAX_ITEMS_PER_REQUEST = 1000
 _RATES_PER_S = (Decimal("1e-6"), Decimal("1e6"))
 _MAX_COST_USD = Decimal(10**6)
 
@@ -66,10 +67,10 @@ def _tokens_per_minute(run: Run, text: str, origin: str) -> Planned:
     return change, lambda: run.lane.set(total_token_rate=rate, by=origin)
 
 
-def _items_per_request(_run: Run, text: str, _origin: str) -> Planned:
-    if _whole("items_per_request", text, 1, 1000) != 1:
-        raise BadKnob("items_per_request: several items in one request is not available yet; it stays 1")
-    return Change("items_per_request", "1", "1"), _nothing
+def _items_per_request(run: Run, text: str, origin: str) -> Planned:
+    size = _whole("items_per_request", text, 1, MAX_ITEMS_PER_REQUEST)
+    change = Change("items_per_request", str(run.lane.pack_size), str(size))
+    return change, lambda: run.lane.set(items_per_request=size, by=origin)
 
 
 def _max_cost(run: Run, text: str, origin: str) -> Planned:
@@ -141,7 +142,3 @@ def _decimal(text: str) -> Decimal | None:
 
 def _shown(per_s: float | None, unit_s: float) -> str:
     return "none" if per_s is None else f"{per_s * unit_s:.10g}"
-
-
-def _nothing() -> None:
-    return

@@ -26,6 +26,7 @@ from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.errors import ConfigError, RunOwned, StateError, UsageError
 from llmtop.policy.answers import OutputForm
+from llmtop.policy.packing import PackPrompt
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
@@ -74,6 +75,7 @@ class Opened:
 def check(config: RunConfig, pricer: Pricer, environ: Mapping[str, str]) -> Checked:
     """Look at everything that needs no input. Raises ConfigError."""
     prompt = config.request.prompt
+    PackPrompt(config.request.pack_prompt)
     checked = Checked(
         config=config,
         template=None if prompt is None else Template(prompt),

@@ -21,6 +21,7 @@ from llmtop.submit.accounts import Accounts
 from llmtop.submit.cached import Cached, CacheUse, InFlight
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.line import Line
+from llmtop.submit.packer import Packer
 from llmtop.submit.realtime import RealtimeSubmitter
 from llmtop.submit.reception import Reception
 
@@ -90,12 +91,14 @@ def assemble(
         wall=run.wall,
     )
     cached = None if caching is None else _cached(run, exchange, reception, caching)
+    packer = reception.packer = Packer(exchange, lambda: run.lane.pack_size, run.lane.choose_pack)
     submitter = RealtimeSubmitter(
         feed=LedgerFeed(run.opened.source, run.ledger.pending),
         line=line,
         exchange=exchange,
         books=books,
         reception=reception,
+        packer=packer,
         on_halt=run.halted,
         clock=run.clock,
         wall=run.wall,

@@ -133,7 +133,7 @@ def _throughput(run: Run, now: float) -> ThroughputView:
         run.parts.meters.throughput(now),
         in_flight=in_flight,
         concurrency=run.lane.concurrency,
-        queued=max(0, run.counts.pending - in_flight),
+        queued=max(0, run.counts.pending - submitter.flying_items),
         retry_waiting=submitter.waiting,
         cache_hits=totals.cache_hits if cached is None else cached.hits,
         dup_joined=totals.dup_joined if cached is None else cached.joined,
@@ -234,13 +234,14 @@ def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightR
 def _flying(flight: Flight, now: float, slow_s: float) -> FlightRow:
     age_s = now - flight.started
     is_slow = age_s > slow_s
+    items = len(flight.work.members)
     return FlightRow(
-        key=f"r{flight.attempt.id:05d}",
+        key=_row_key(flight.attempt.id, items),
         via="rt",
         state="slow" if is_slow else "sent",
         item_id=flight.work.item.id,
         items_done=0,
-        items=1,
+        items=items,
         attempt=flight.attempt.number,
         started_at=flight.attempt.started_at,
         role="warn" if is_slow else "plain",
@@ -251,12 +252,12 @@ def _landed(row: Landed) -> FlightRow:
     error = row.error
     role = "good" if row.status == "done" else "warn" if row.status is None else "bad"
     return FlightRow(
-        key=f"r{row.attempt.id:05d}",
+        key=_row_key(row.attempt.id, row.items),
         via="rt",
         state=_landed_state(row),
         item_id=row.item_id,
-        items_done=1 if row.status else 0,
-        items=1,
+        items_done=row.done + row.rejected if row.items > 1 else row.status is not None,
+        items=row.items,
         attempt=row.attempt.number,
         started_at=row.attempt.started_at,
         latency_s=row.latency_s,
@@ -267,11 +268,28 @@ def _landed(row: Landed) -> FlightRow:
     )
 
 
+def _row_key(attempt_id: int, items: int) -> str:
+    return f"{'p' if items > 1 else 'r'}{attempt_id:05d}"
+
+
 def _landed_state(row: Landed) -> str:
-    if row.status is not None:
+    if row.status is None:
+        if row.again_in_s:
+            return f"again {_what(row)} in {row.again_in_s:.1f}s"
+        return "halved" if row.items > 1 and row.error else "again"
+    if row.items == 1:
         return row.status
-    what = str(row.error.http_status or row.error.type) if row.error else Outcome.FAULT.value
-    return f"again {what} in {row.again_in_s or 0:.1f}s"
+    left = row.items - row.done - row.rejected
+    words = [
+        f"done {row.done}",
+        f"rej {row.rejected}" if row.rejected else "",
+        f"left {left}" if left else "",
+    ]
+    return " ".join(word for word in words if word)
+
+
+def _what(row: Landed) -> str:
+    return str(row.error.http_status or row.error.type) if row.error else Outcome.FAULT.value
 
 
 def _warnings(run: Run, memory: MemoryView, processes: ProcessView) -> tuple[str, ...]:

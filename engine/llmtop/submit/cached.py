@@ -6,11 +6,11 @@ is called while a run has no cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from llmtop.model import Answer, Result, Usage, WireRequest
+from llmtop.model import Answer, ItemError, ItemStatus, Result, Usage, WireRequest
 from llmtop.submit.reception import Reception
 from llmtop.submit.work import Exchange, Work
 
@@ -170,12 +170,23 @@ class Cached:
         if fault is not None:
             return False
         at = self._wall()
+        status: ItemStatus = "done"
+        error: ItemError | None = None
+        trail: tuple[Mapping[str, Any], ...] = ()
+        if self._reception.filters is not None:
+            seen = self._reception.filters.apply(output, work.item)
+            output, trail = seen.output, seen.trail
+            if seen.rejected_by is not None:
+                if seen.rejected_by.is_asked_again(work.asks):
+                    return False
+                status, error = "rejected", ItemError("filtered", seen.rejected_by.message)
         result = Result(
             seq=work.item.seq,
             id=work.item.id,
-            status="done",
+            status=status,
             output=output,
-            error=None,
+            error=error,
+            filters=trail,
             finish_reason=answer.finish_reason,
             usage=Usage(),
             cost_pusd=work.cost_pusd if work.is_cost_known else None,

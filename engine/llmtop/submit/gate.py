@@ -48,6 +48,7 @@ class Lane:
         retry: RetryConfig | None = None,
         tuning: TunerConfig | None = None,
         timeout_s: float | None = None,
+        packs: Range | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -57,7 +58,7 @@ class Lane:
         settings = LaneSettings(
             limits=limits,
             concurrency=concurrency,
-            packs=ExecutionConfig().items_per_request,
+            packs=packs or ExecutionConfig().items_per_request,
             retry=retry or RetryConfig(),
             tuning=tuning or TunerConfig(),
             timeout_s=timeout_s,
@@ -104,6 +105,15 @@ class Lane:
     def is_tuning(self) -> bool:
         """Whether the tuner moves what is not pinned."""
         return self._steering.is_tuning
+
+    @property
+    def pack_size(self) -> int:
+        """How many items a request carries, as a rule."""
+        return self._steering.pack_size
+
+    def choose_pack(self) -> int:
+        """Return how many items the next request should carry: now and then a neighbour is tried."""
+        return self._steering.choose_pack()
 
     @property
     def pinned(self) -> frozenset[str]:
@@ -166,6 +176,7 @@ class Lane:
         request_rate: Limit = KEEP,
         burst: Limit = KEEP,
         concurrency: int | None = None,
+        items_per_request: int | None = None,
         total_token_rate: Limit = KEEP,
         input_token_rate: Limit = KEEP,
         output_token_rate: Limit = KEEP,
@@ -189,6 +200,8 @@ class Lane:
                 self._steering.pin_rate(now, resource, per_s, by)
         if concurrency is not None:
             self._steering.pin_concurrency(now, concurrency, by)
+        if items_per_request is not None:
+            self._steering.pin_pack(now, items_per_request, by)
         self._steering.change(now)
         self.pump()
 

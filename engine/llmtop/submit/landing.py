@@ -13,6 +13,7 @@ from llmtop.model import (
     Attempt,
     AttemptEnd,
     ItemError,
+    ItemStatus,
     Outcome,
     ProviderError,
     Result,
@@ -103,6 +104,7 @@ def aborted(attempt: Attempt, at: float, latency_s: float, *, is_sent: bool) -> 
 
 def result_of(
     work: Work,
+    status: ItemStatus,
     *,
     output: Any,
     error: ItemError | None,
@@ -110,14 +112,16 @@ def result_of(
     usage: Usage,
     model: str,
     at: float,
-    latency_s: float,
+    latency_ms: int,
     metadata: Mapping[str, Any],
+    pack_id: str | None = None,
+    filters: tuple[Mapping[str, Any], ...] = (),
 ) -> Result:
-    """What the item came to: done with an output, or failed with an error."""
+    """What one item came to. `usage` and `latency_ms` are its share of the request's."""
     return Result(
         seq=work.item.seq,
         id=work.item.id,
-        status="done" if error is None else "failed",
+        status=status,
         output=output,
         error=error,
         finish_reason=answer.finish_reason if answer else None,
@@ -126,8 +130,10 @@ def result_of(
         model=answer.model if answer else model,
         via="realtime",
         attempts=work.sends,
-        latency_ms=round(latency_s * 1000),
+        latency_ms=latency_ms,
         started_at=work.first_sent_at,
         finished_at=at,
+        pack_id=pack_id,
+        filters=filters,
         metadata=metadata,
     )

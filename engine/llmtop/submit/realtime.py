@@ -1,4 +1,4 @@
-"""Send a run's items, one request each, as fast as the gate allows; report each item once.
+"""Send a run's items, alone or in packs, as fast as the gate allows; report each item once.
 
 One dispatcher takes work and asks the gate; a task exists only for a request that was granted and
 whose attempt is on disk. So memory grows with what is in flight, a live change of concurrency needs
@@ -19,6 +19,7 @@ from llmtop.model import Attempt, ProviderError, RawReply
 from llmtop.policy.limiter import Cause, Cost
 from llmtop.submit.cached import Cached
 from llmtop.submit.gate import Lease, Line
+from llmtop.submit.packer import Packer
 from llmtop.submit.reception import Reception
 from llmtop.submit.work import Books, Exchange, Feed, Flight, Halt, Work
 
@@ -46,6 +47,7 @@ class RealtimeSubmitter:
         exchange: Exchange,
         books: Books,
         reception: Reception,
+        packer: Packer,
         on_halt: Callable[[Halt], None],
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -55,6 +57,7 @@ class RealtimeSubmitter:
         self._exchange = exchange
         self._books = books
         self._reception = reception
+        self._packer = packer
         self._on_halt = on_halt
         self._clock = clock
         self._wall = wall
@@ -81,7 +84,12 @@ class RealtimeSubmitter:
     @property
     def waiting(self) -> int:
         """Items that wait to be asked again."""
-        return len(self._waiting)
+        return sum(len(work.members) for work in self._waiting) + self._packer.waiting
+
+    @property
+    def flying_items(self) -> int:
+        """Items in flight: those of packs one by one."""
+        return sum(len(flight.work.members) for flight in self.flights.values())
 
     @property
     def is_idle(self) -> bool:
@@ -117,6 +125,7 @@ class RealtimeSubmitter:
         await asyncio.wait(tasks)
         if self._cached is not None:
             self._cached.drop()
+        self._packer.drop()
         self._waiting.clear()
 
     def _dispatched(self, task: asyncio.Task[None]) -> None:
@@ -176,20 +185,25 @@ class RealtimeSubmitter:
         while not self._is_stopping:
             now = self._clock()
             work = self._next(now)
+            if self._packer.is_open:
+                if work is None:
+                    work = self._packer.take(now, is_last=True)
+                elif not work.parts and (work := await self._packed(work)) is None:
+                    continue
             if work is None:
                 if self._waiting or not self.is_idle or (self._cached and self._cached.following):
                     await self._woken(self._waiting[0].ready_at - now if self._waiting else None)
                 elif not self._feed.refill():
                     return
                 continue
-            if self._cached is not None and await self._spared(self._cached, work):
+            if self._cached is not None and not work.is_asked and await self._spared(self._cached, work):
                 continue
             try:
                 cost, lease, reserved = await self._admitted(work)
             except asyncio.CancelledError:
                 self._put_back(work, 0.0)
                 raise
-            if self._cached is not None and not self._cached.leads(work):
+            if self._cached is not None and work.cache_key is not None and not self._cached.leads(work):
                 lease.release()
                 self._reception.accounts.budget.release(reserved)
                 continue
@@ -205,6 +219,16 @@ class RealtimeSubmitter:
         if item is None:
             return None
         return Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
+
+    async def _packed(self, work: Work) -> Work | None:
+        """Gather a single work; return the pack that is full with it, or the work where it goes alone."""
+        if self._cached is not None and not work.is_asked and await self._spared(self._cached, work):
+            return None
+        work.is_asked = True
+        if work.is_alone or work.tries or not self._exchange.can_pack(work.item):
+            return work
+        self._packer.add(work)
+        return self._packer.take(self._clock(), is_last=False)
 
     async def _spared(self, cached: Cached, work: Work) -> bool:
         """Whether the work needs no request. A pause holds hits too, and so does a slow disk."""
@@ -234,15 +258,18 @@ class RealtimeSubmitter:
     def _launch(self, work: Work, cost: Cost, lease: Lease, reserved_pusd: int) -> None:
         now = self._clock()
         self._reception.leaving(work, now)
-        work.sends += 1
+        at = self._wall()
+        for member in work.members:
+            member.sends += 1
+            member.first_sent_at = member.first_sent_at or at
         attempt = Attempt(
             id=self._books.next_attempt_id(),
             seq=work.item.seq,
-            number=work.sends,
-            started_at=self._wall(),
+            number=work.members[0].sends,
+            started_at=at,
             reserved_pusd=reserved_pusd,
+            packed=tuple(part.item.seq for part in work.parts[1:]),
         )
-        work.first_sent_at = work.first_sent_at or attempt.started_at
         flight = Flight(work, attempt, lease, cost, now)
         self.flights[attempt.id] = flight
         self._books.begin(attempt, partial(self._depart, flight))
@@ -282,7 +309,7 @@ class RealtimeSubmitter:
 
     def _gone(self, flight: Flight) -> None:
         del self.flights[flight.attempt.id]
-        if self._cached is not None:
+        if self._cached is not None and not flight.work.parts:
             self._cached.landed(flight.work)
         if self._own_blocks:
             self._let_on(Cause.BUDGET)

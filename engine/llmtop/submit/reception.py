@@ -7,19 +7,34 @@ counts (counters, spent money, the screen) counts when the ledger has committed 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-from llmtop.model import Answer, AttemptEnd, ItemError, Outcome, ProviderError, Reply, Result, Usage
+from llmtop.model import (
+    Answer,
+    AttemptEnd,
+    Item,
+    ItemError,
+    ItemStatus,
+    Outcome,
+    ProviderError,
+    Reply,
+    Result,
+    Usage,
+)
+from llmtop.policy.filters import ChainResult
 from llmtop.policy.limiter import Cost
 from llmtop.policy.meters import RunMeters
+from llmtop.policy.meters.troubles import TroubleCost
 from llmtop.policy.pricing import is_sound
 from llmtop.policy.retry import Again, GiveUp, RetryPolicy, StopRun
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
 from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
+from llmtop.submit.packer import Packer
+from llmtop.submit.shares import Share, landed_of, pack_id_of, shares_of
 from llmtop.submit.work import Books, Exchange, Flight, Halt, HaltReason, Landed, Work
 
 if TYPE_CHECKING:
@@ -27,6 +42,13 @@ if TYPE_CHECKING:
 
 _RECENT = 60
 """Landed requests kept for the table."""
+
+
+class Filtering(Protocol):
+    """The filters of one run, with what they count and remember."""
+
+    def apply(self, output: Any, item: Item) -> ChainResult:
+        """Filter one output."""
 
 
 class Reception:
@@ -55,6 +77,8 @@ class Reception:
         """Told which work is to be asked again, and after how many seconds."""
         self.on_commit: Callable[[], None] = _nothing
         self.cached: Cached | None = None
+        self.packer: Packer | None = None
+        self.filters: Filtering | None = None
         self._exchange = exchange
         self._books = books
         self._meters = meters
@@ -67,21 +91,24 @@ class Reception:
 
     def estimate(self, work: Work) -> tuple[Cost, int]:
         """Return the tokens that the next try will use, and the most that it may cost in pico-dollars."""
-        cost, most_input, most_output = self._estimator.before(len(work.wire.body))
+        size = len(work.wire.body)
+        cost, most_input, most_output = self._estimator.before(
+            size, len(work.members), work.max_output_tokens
+        )
         return cost, self.accounts.reserve_for(most_input, most_output)
 
     def leaving(self, work: Work, now: float) -> None:
         """Count a request that was granted."""
-        self._meters.sent(now, max(0.0, now - work.ready_at), is_retry=work.sends > 0)
+        self._meters.sent(now, max(0.0, now - work.ready_at), is_retry=work.members[0].sends > 0)
 
     def received(self, flight: Flight, reply: Reply, body: bytes | None) -> None:
         """Act on an answer, or on what came instead of one."""
         now = self._clock()
         latency_s = now - flight.started
         if isinstance(reply, Answer):
-            output, fault = self._exchange.accept(reply.text)
+            outputs, fault = self._read(flight.work, reply.text)
             if fault is None:
-                self._answered(flight, reply, output, body, now, latency_s)
+                self._answered(flight, reply, outputs, body, now, latency_s)
                 return
             reply = _spoiled(reply, fault)
         self._failed(flight, reply, body, now, latency_s)
@@ -99,41 +126,105 @@ class Reception:
 
     # -- answers -----------------------------------------------------------------------------
 
+    def _read(self, work: Work, text: str) -> tuple[list[tuple[Work, Any]], ItemError | None]:
+        """Return what the answer holds for each item, or why it holds nothing."""
+        if not work.parts:
+            output, fault = self._exchange.accept(text)
+            return [(work, output)], fault
+        reading = self._exchange.read_pack(text, [part.item.id for part in work.parts])
+        if reading.is_failed:
+            return [], ItemError("invalid_response", "no answer of the pack can be read", 200)
+        assert self.packer is not None  # a pack comes from there
+        left = self.packer.settle(work, reading)
+        if left:
+            message = f"{left} of {len(work.parts)} answers of a pack are missing or not usable"
+            self._meters.troubled(
+                self._clock(), self._wall(), ItemError("missing_in_pack", message, 200), "try", left
+            )
+        answers = reading.answers
+        return [(part, answers[part.item.id]) for part in work.parts if part.item.id in answers], None
+
     def _answered(
-        self, flight: Flight, answer: Answer, output: Any, body: bytes | None, now: float, latency_s: float
+        self,
+        flight: Flight,
+        answer: Answer,
+        outputs: list[tuple[Work, Any]],
+        body: bytes | None,
+        now: float,
+        latency_s: float,
     ) -> None:
         at = self._wall()
+        work = flight.work
+        items = len(work.members)
         self._has_succeeded = True
         usage = self._billable(flight, answer.usage, answer.text)
-        cost = self._pay(flight.work, usage, answer.cost_pusd, at)
+        cost = self.accounts.price(usage, answer.cost_pusd, at)
         self._meters.answered(now, latency_s, usage)
         if answer.usage is not None:
-            self._estimator.learn(len(flight.work.wire.body), usage)
+            self._estimator.learn(len(work.wire.body), usage, items)
         flight.lease.finish(
             Report(
-                outcome=Outcome.OK,
+                outcome=Outcome.OK if len(outputs) == items else Outcome.PARTIAL,
                 latency_s=latency_s,
                 limits=answer.limits,
                 input_tokens=usage.input_tokens,
                 output_tokens=usage.output_tokens,
+                items=items,
+                items_ok=len(outputs),
                 cost_pusd=cost,
             )
         )
-        result = result_of(
-            flight.work,
+        shares = shares_of(work, outputs, usage, cost, round(latency_s * 1000))
+        end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body)
+        judged = [
+            self._judged(flight, answer, member, output, shares[member.item.seq], at)
+            for member, output in outputs
+        ]
+        results = [result for result in judged if result is not None]
+        self._finish(flight, results, end, usage, cost, latency_s)
+
+    def _judged(
+        self, flight: Flight, answer: Answer, member: Work, output: Any, share: Share, at: float
+    ) -> Result | None:
+        """Let the filters see an output: the item's result, or None where it is asked again."""
+        status: ItemStatus = "done"
+        error: ItemError | None = None
+        trail: tuple[Mapping[str, Any], ...] = ()
+        if self.filters is not None:
+            member.asks += 1
+            seen = self.filters.apply(output, member.item)
+            output, trail, rejection = seen.output, seen.trail, seen.rejected_by
+            if rejection is not None:
+                error = ItemError("filtered", rejection.message)
+                self._meters.troubled(self._clock(), at, error, "item rejected")
+                if rejection.is_asked_again(member.asks):
+                    self._ask_again(member, rejection.explanation)
+                    return None
+                status = "rejected"
+        if self.cached is not None and status == "done":
+            self.cached.answered(member, share.of(answer, flight.work, output))
+        return result_of(
+            member,
+            status,
             output=output,
-            error=None,
+            error=error,
             answer=answer,
-            usage=usage,
+            usage=share.usage,
             model=self._exchange.model,
             at=at,
-            latency_s=latency_s,
-            metadata=self._exchange.metadata(flight.work.item),
+            latency_ms=share.latency_ms,
+            metadata=self._exchange.metadata(member.item),
+            pack_id=pack_id_of(flight),
+            filters=trail,
         )
-        if self.cached is not None:
-            self.cached.answered(flight.work, replace(answer, usage=usage, cost_pusd=cost))
-        end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body)
-        self._finish(flight, result, end, usage, cost, latency_s)
+
+    def _ask_again(self, member: Work, explanation: str | None) -> None:
+        """Ask a rejected item once more, alone; with what was wrong, where its filter says so."""
+        if explanation is not None:
+            member.wire = self._exchange.prepare_again(member.item, explanation)
+        member.is_asked = member.is_alone = True
+        member.cache_key = None
+        self.on_again(member, 0.0)
 
     def _failed(
         self, flight: Flight, error: ProviderError, body: bytes | None, now: float, latency_s: float
@@ -151,6 +242,7 @@ class Reception:
                 limits=error.limits,
                 input_tokens=usage.input_tokens if usage else 0.0,
                 output_tokens=usage.output_tokens if usage else 0.0,
+                items=len(work.members),
                 items_ok=0,
                 cost_pusd=cost,
             )
@@ -163,26 +255,39 @@ class Reception:
             refusals=work.refusals,
             has_ever_succeeded=self._has_succeeded,
         )
-        if isinstance(verdict, GiveUp):
+        is_spoiled = error.outcome is Outcome.PARTIAL or isinstance(verdict, GiveUp)
+        if is_spoiled and work.parts and self.packer is not None:
+            self.packer.halve(work)
+            self._left_open(flight, error, end, usage, cost, latency_s, "try", 0.0)
+        elif isinstance(verdict, GiveUp):
             self._meters.troubled(now, at, verdict.error, "item failed")
-            self._finish(
-                flight,
-                self._failure(flight, verdict.error, usage, at, latency_s),
-                end,
-                usage,
-                cost,
-                latency_s,
-            )
-            return
-        self._settle(flight, error, usage, cost)
-        self._books.end(end)
-        delay_s = verdict.delay_s if isinstance(verdict, Again) else 0.0
-        self._meters.troubled(now, at, error.error, "wait" if work.refusals else "try")
-        self.recent.append(_landed(flight, latency_s, usage, cost, None, error.error, delay_s))
-        self.on_again(work, delay_s)
+            failure = self._failure(flight, verdict.error, usage, at, latency_s)
+            self._finish(flight, [failure], end, usage, cost, latency_s)
+        else:
+            delay_s = verdict.delay_s if isinstance(verdict, Again) else 0.0
+            words: TroubleCost = "wait" if work.refusals else "try"
+            self._left_open(flight, error, end, usage, cost, latency_s, words, delay_s)
+            self.on_again(work, delay_s)
         if isinstance(verdict, StopRun):
             reason: HaltReason = "throttled" if verdict.is_throttled else "refused"
             self._on_halt(Halt(reason, error.error.message, error.error))
+
+    def _left_open(
+        self,
+        flight: Flight,
+        error: ProviderError,
+        end: AttemptEnd,
+        usage: Usage | None,
+        cost: int | None,
+        latency_s: float,
+        words: TroubleCost,
+        delay_s: float,
+    ) -> None:
+        """The attempt is over, and its items go on."""
+        self._settle(flight, error, usage, cost)
+        self._books.end(end)
+        self._meters.troubled(self._clock(), self._wall(), error.error, words)
+        self.recent.append(landed_of(flight, [], latency_s, usage, cost, error.error, delay_s))
 
     def _count(self, work: Work, error: ProviderError, now: float) -> None:
         if self._retry.uses_up_a_try(error, work.refusals):
@@ -198,13 +303,14 @@ class Reception:
     ) -> Result:
         return result_of(
             flight.work,
+            "failed",
             output=None,
             error=error,
             answer=None,
             usage=usage or NO_USAGE,
             model=self._exchange.model,
             at=at,
-            latency_s=latency_s,
+            latency_ms=round(latency_s * 1000),
             metadata=self._exchange.metadata(flight.work.item),
         )
 
@@ -216,14 +322,6 @@ class Reception:
         guessed_output = max(1.0, len(text.encode(errors="replace")) / 3.0) if text else 0.0
         return self.accounts.believable(reported, flight.cost.input_tokens, guessed_output)
 
-    def _pay(self, work: Work, usage: Usage, reported_pusd: int | None, at: float) -> int | None:
-        cost = self.accounts.price(usage, reported_pusd, at)
-        if cost is None:
-            work.is_cost_known = False
-        else:
-            work.cost_pusd += cost
-        return cost
-
     def _price_of_failure(
         self, flight: Flight, error: ProviderError, at: float
     ) -> tuple[Usage | None, int | None]:
@@ -231,7 +329,9 @@ class Reception:
         if error.usage is None and error.cost_pusd is None:
             return None, 0
         usage = self._billable(flight, error.usage, "")
-        return usage, self._pay(flight.work, usage, error.cost_pusd, at)
+        cost = self.accounts.price(usage, error.cost_pusd, at)
+        shares_of(flight.work, [], usage, cost, 0)
+        return usage, cost
 
     def _settle(
         self, flight: Flight, error: ProviderError | None, usage: Usage | None, cost: int | None
@@ -247,27 +347,38 @@ class Reception:
     def _finish(
         self,
         flight: Flight,
-        result: Result,
+        results: Sequence[Result],
         end: AttemptEnd,
         usage: Usage | None,
         cost: int | None,
         latency_s: float,
     ) -> None:
-        """Hand the result to the ledger; it counts when the ledger has committed it."""
-        self.uncommitted += 1
+        """Hand the results to the ledger; they count, and the money too, when it has committed them."""
+        if not results:
+            self._settle(flight, None, usage, cost)
+            self._books.end(end)
+            self.recent.append(landed_of(flight, [], latency_s, usage, cost, None, 0.0))
+            return
 
-        def committed() -> None:
-            self.uncommitted -= 1
+        def first_committed() -> None:
             if end.is_maybe_billed:
                 self.accounts.lose(flight.attempt.reserved_pusd)
             else:
                 self._settle(flight, None, usage, cost)
-            self.recent.append(_landed(flight, latency_s, usage, cost, result.status, result.error, None))
-            if self.cached is not None:
-                self.cached.committed(flight.work, result)
-            self._count_result(result)
+            self.recent.append(landed_of(flight, results, latency_s, usage, cost, results[0].error, None))
+            self._committed(flight, results[0])
 
-        self._books.finish(result, end, committed)
+        self.uncommitted += len(results)
+        self._books.finish(results[0], end, first_committed)
+        for result in results[1:]:
+            self._books.finish(result, None, partial(self._committed, flight, result))
+
+    def _committed(self, flight: Flight, result: Result) -> None:
+        self.uncommitted -= 1
+        if self.cached is not None:
+            member = next(each for each in flight.work.members if each.item.seq == result.seq)
+            self.cached.committed(member, result)
+        self._count_result(result)
 
     def spared(self, result: Result, on_commit: Callable[[Result], None]) -> None:
         """Hand over a result that took no request: nothing was reserved for it."""
@@ -286,27 +397,6 @@ class Reception:
         self._meters.finished_items(self._clock(), 1)
         self._on_result(result)
         self.on_commit()
-
-
-def _landed(
-    flight: Flight,
-    latency_s: float,
-    usage: Usage | None,
-    cost: int | None,
-    status: Any,
-    error: ItemError | None,
-    again_in_s: float | None,
-) -> Landed:
-    return Landed(
-        attempt=flight.attempt,
-        item_id=flight.work.item.id,
-        latency_s=latency_s,
-        tokens=usage.input_tokens + usage.output_tokens if usage else None,
-        cost_pusd=cost,
-        status=status,
-        error=error,
-        again_in_s=again_in_s,
-    )
 
 
 def _spoiled(answer: Answer, fault: ItemError) -> ProviderError:

@@ -55,6 +55,8 @@ class Steering:
             tuning, settings.concurrency, settings.packs, max_wait_s, settings.timeout_s, rng.uniform
         )
         self.is_tuning = tuning.enabled
+        self.pack: int | None = settings.packs.start if settings.packs.is_fixed else None
+        """Items in a request, where that is fixed."""
         self._cooldown = Cooldown(min(max_wait_s, tuning.hold_max))
         self._rng = rng
         self._flights: dict[Ticket, Flight] = {}
@@ -73,7 +75,11 @@ class Steering:
     def pinned(self) -> frozenset[str]:
         """What a person has fixed."""
         rates = {f"rate:{resource}" for resource in Resource if self.rates.is_pinned(resource)}
-        return frozenset(rates | {"concurrency"} if self.tuner.slots.is_pinned else rates)
+        if self.tuner.slots.is_pinned:
+            rates.add("concurrency")
+        if self.tuner.is_pack_pinned:
+            rates.add("pack")
+        return frozenset(rates)
 
     def pin_rate(self, now: float, resource: Resource, per_s: float | None, by: str) -> None:
         """Fix a rate (None: no limit); `change` enforces it."""
@@ -88,6 +94,23 @@ class Steering:
         self.tuner.slots.pin(now, number, f"set by {by}", by)
         self.limiter.concurrency = number
 
+    def pin_pack(self, now: float, size: int, by: str) -> None:
+        """Fix the items of a request, from the next one on."""
+        old, self.pack = self.pack_size, size
+        self.tuner.is_pack_pinned = True
+        self.journal.note(now, "pack", str(old), str(size), f"set by {by}", by)
+
+    @property
+    def pack_size(self) -> int:
+        """How many items a request carries, as a rule."""
+        return self.tuner.packs.leader if self.pack is None else self.pack
+
+    def choose_pack(self) -> int:
+        """Return how many items the next request should carry."""
+        if self.pack is not None or not self.is_tuning:
+            return self.pack_size
+        return self.tuner.choose_pack()
+
     def switch(self, now: float, is_on: bool, by: str) -> None:
         """Switch the tuner; on, it goes on from what was pinned."""
         if is_on:
@@ -95,6 +118,9 @@ class Steering:
                 self.rates.unpin(resource)
             self.tuner.slots.resume_from(now, self.limiter.concurrency)
             self.tuner.min_gap = 0.0
+            if self.pack is not None:
+                self.tuner.packs.set(self.pack)
+            self.pack, self.tuner.is_pack_pinned = None, False
         if is_on is not self.is_tuning:
             words = ("off", "on")
             self.journal.note(now, "mode", words[self.is_tuning], words[is_on], f"set by {by}", by)

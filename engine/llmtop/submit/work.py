@@ -6,7 +6,7 @@ The Protocols stand here, beside their callers: adapters fit them without knowin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -23,12 +23,13 @@ from llmtop.model import (
     WireRequest,
 )
 from llmtop.policy.limiter import Cost
+from llmtop.policy.packing import PackReading
 from llmtop.submit.gate import Lease
 
 
 @dataclass(slots=True)
 class Work:
-    """One item between the source and its result. Mutable: it is on one task at a time."""
+    """One item between the source and its result, or several in a pack. Mutable: on one task at a time."""
 
     item: Item
     wire: WireRequest
@@ -45,8 +46,23 @@ class Work:
     is_cost_known: bool = True
     first_sent_at: float = 0.0
     """Wall clock; 0: not yet."""
+    asks: int = 0
+    """Answers that the filters have judged."""
     cache_key: bytes | None = None
     """What its request is known by in the cache; None: it was not asked."""
+    is_asked: bool = False
+    """Whether the cache has been asked already."""
+    is_alone: bool = False
+    """Whether it goes in no pack any more."""
+    parts: tuple[Work, ...] = ()
+    """Of a pack: the works of its items, each as it would be alone; money and sends are counted there."""
+    max_output_tokens: int | None = None
+    """Of a pack: what its answer may have; None: no maximum."""
+
+    @property
+    def members(self) -> tuple[Work, ...]:
+        """The works of its items: itself, or the parts of a pack."""
+        return self.parts or (self,)
 
     def __lt__(self, other: Work) -> bool:
         """Order for the heap of waiting work: who is ready first, then who came first."""
@@ -80,9 +96,13 @@ class Landed:
     tokens: int | None
     cost_pusd: int | None
     status: ItemStatus | None
-    """What its item came to; None: asked again."""
+    """What its item came to, or the first of a pack; None: asked again."""
     error: ItemError | None
     again_in_s: float | None = None
+    items: int = 1
+    done: int = 0
+    rejected: int = 0
+    """Of a pack's items; the rest was asked again."""
 
 
 HaltReason = Literal["budget", "refused", "throttled"]
@@ -125,6 +145,18 @@ class Exchange(Protocol):
 
     def accept(self, text: str) -> tuple[Any, ItemError | None]:
         """Turn an answer's text into the item's output, or say what is wrong with it."""
+
+    def prepare_again(self, item: Item, explanation: str) -> WireRequest:
+        """As `prepare`, with what was wrong with the answer before."""
+
+    def prepare_pack(self, items: Sequence[Item]) -> tuple[WireRequest, int | None]:
+        """Put several items into one request; return it and the output tokens that it may have."""
+
+    def can_pack(self, item: Item) -> bool:
+        """Whether the item can share a request with others."""
+
+    def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
+        """Tell the answers of a pack apart, by id."""
 
     def metadata(self, item: Item) -> dict[str, Any]:
         """Return the input fields that go with the result."""

@@ -72,7 +72,7 @@ async def live(desk: Desk, items: int = 200, latency_s: float = 30.0, **tables: 
         ({"requests_per_second": "1e-400"}, "must be a number"),
         ({"tokens_per_minute": "1e999999"}, "must be a number"),
         ({"requests_per_second": "2", "requests_per_minute": "60"}, "the same limit"),
-        ({"items_per_request": "2"}, "not available"),
+        ({"items_per_request": "0"}, "whole number"),
         ({"max_cost": "0"}, "above 0"),
         ({"max_cost": "inf"}, "above 0"),
         ({"tuner": "maybe"}, "on or off"),

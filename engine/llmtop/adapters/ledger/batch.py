@@ -66,6 +66,7 @@ _ENDS = Statement(
     len(_END_COLUMNS) + 1,
     ") AS ended WHERE attempts.id = ended.column1",
 )
+_PACKED = insert("packed", "seq", "attempt_id")
 _RESPONSES = insert("responses", "attempt_id", "body", "body_bytes")
 _RESULTS = insert(
     "results",
@@ -85,7 +86,7 @@ class Batch:
         self.results = 0
         self._rows: dict[Statement, list[Row]] = {
             statement: []
-            for statement in (_ATTEMPTS, _ENDS, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS)
+            for statement in (_ATTEMPTS, _PACKED, _ENDS, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS)
         }
         self._changes: list[StateChange] = []
         self._tails: dict[OutputFile, tuple[list[bytes], int]] = {}
@@ -114,6 +115,8 @@ class Batch:
                 self._rows[_ATTEMPTS].append(
                     (entry.id, entry.seq, entry.number, entry.started_at, entry.reserved_pusd)
                 )
+                if entry.packed:
+                    self._rows[_PACKED].extend((seq, entry.id) for seq in entry.packed)
             case AttemptEnd():
                 self._add_end(entry)
             case StateChange():

@@ -217,7 +217,7 @@ class Ledger:
     def sends(self, seq: int) -> int:
         """Return how often this item was sent so far, over all starts."""
         with in_words(self.path):
-            row = self._reader.execute("SELECT COUNT(*) FROM attempts WHERE seq = ?", (seq,)).fetchone()
+            row = self._reader.execute("SELECT COUNT(*) FROM sends WHERE seq = ?", (seq,)).fetchone()
         return int(row[0])
 
     def counts(self) -> RunCounts:

@@ -27,11 +27,11 @@ _WITHOUT_RESULT = "NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.s
 _FORWARD, _BACKWARD = "seq > ? {} ORDER BY seq LIMIT ?", "seq < ? {} ORDER BY seq DESC LIMIT ?"
 _CANDIDATES: dict[str, tuple[str, str]] = {
     "all": ("SELECT seq FROM items WHERE", ""),
-    "in_flight": ("SELECT DISTINCT seq FROM attempts WHERE", f"AND {_OPEN}"),
+    "in_flight": ("SELECT DISTINCT seq FROM sends WHERE", f"AND {_OPEN}"),
     "pending": (
         "SELECT seq FROM items WHERE",
         f"""AND {_WITHOUT_RESULT}
-        AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seq = items.seq AND {_OPEN})""",
+        AND NOT EXISTS (SELECT 1 FROM sends WHERE sends.seq = items.seq AND {_OPEN})""",
     ),
     **{status: ("SELECT seq FROM results WHERE", f"AND status = '{status}'") for status in _FINISHED},
 }
@@ -72,10 +72,10 @@ def read_row(connection: sqlite3.Connection, item_id: str) -> ItemRow | None:
 def read_attempts(connection: sqlite3.Connection, seq: int) -> tuple[AttemptRow, ...]:
     """Return every send of an item, oldest first, with the raw answers that were kept."""
     rows = connection.execute(
-        """SELECT attempts.id, number, started_at, ended_at, outcome, http_status, error_type, error_message,
+        """SELECT sends.id, number, started_at, ended_at, outcome, http_status, error_type, error_message,
             retry_after_s, latency_ms, cost_pusd, is_maybe_billed, request_id, body
-        FROM attempts LEFT JOIN responses ON responses.attempt_id = attempts.id
-        WHERE seq = ? ORDER BY attempts.id""",
+        FROM sends LEFT JOIN responses ON responses.attempt_id = sends.id
+        WHERE seq = ? ORDER BY sends.id""",
         (seq,),
     ).fetchall()
     return tuple(AttemptRow(*(*row[:11], bool(row[11]), row[12], _body_text(row[13]))) for row in rows)
@@ -140,7 +140,7 @@ def _row(connection: sqlite3.Connection, row: Sequence[Any], output: str) -> Ite
     attempts = row[3]
     if row[2] is None:
         attempts, is_open = connection.execute(
-            f"SELECT COUNT(*), COALESCE(MAX({_OPEN}), 0) FROM attempts WHERE seq = ?", (row[0],)
+            f"SELECT COUNT(*), COALESCE(MAX({_OPEN}), 0) FROM sends WHERE seq = ?", (row[0],)
         ).fetchone()
         state = "in_flight" if is_open else "pending"
     return ItemRow(*(row[0], row[1], state, attempts, *row[4:11], output[:_PREVIEW_CHARACTERS]))

@@ -70,6 +70,19 @@ _FIRST = (
     )""",
     "CREATE INDEX attempts_by_item ON attempts (seq)",
     "CREATE INDEX attempts_open ON attempts (seq) WHERE ended_at IS NULL AND is_maybe_billed = 0",
+    """CREATE TABLE packed (
+        seq BIGINT NOT NULL,
+        attempt_id BIGINT NOT NULL
+    )""",
+    "CREATE INDEX packed_by_item ON packed (seq)",
+    """CREATE VIEW sends AS
+        SELECT * FROM attempts
+        UNION ALL
+        SELECT attempts.id, packed.seq, number, started_at, reserved_pusd, ended_at, outcome, latency_ms,
+            http_status, error_type, error_message, retry_after_s, input_tokens, cached_input_tokens,
+            cache_write_tokens, output_tokens, reasoning_tokens, is_estimated, cost_pusd, is_maybe_billed,
+            request_id
+        FROM packed JOIN attempts ON attempts.id = packed.attempt_id""",
     """CREATE TABLE responses (
         attempt_id INTEGER PRIMARY KEY,
         body BLOB NOT NULL,
