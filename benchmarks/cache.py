@@ -70,7 +70,7 @@ async def _work(path: Path, number: int, limit_bytes: int, started: float) -> di
     """Read and write as a busy run does: every look timed; half of them hit what the other process wrote."""
     import llmtop.adapters.cache.shared as shared
 
-    shared.Database = _Watched  # type: ignore[misc]
+    setattr(shared, "Database", _Watched)  # noqa: B010  (it is not exported)
     cache = SharedCache(path, limit_bytes)
     watched = cache._database
     assert isinstance(watched, _Watched)

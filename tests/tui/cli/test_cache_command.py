@@ -18,6 +18,7 @@ HOSTILE = "openai/m\x1b]0;owned\x07"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in ("HOME", "JSON", "DEBUG", "YES"):
         monkeypatch.delenv(f"LLMTOP_{name}", raising=False)
     return tmp_path / "home"

@@ -27,7 +27,7 @@ RedisOption = Annotated[
 ]
 
 _COLUMNS = (
-    Column("PROVIDER/MODEL", least=12),
+    Column("PROVIDER/MODEL", least=14),
     Column("ANSWERS", "right"),
     Column("SIZE", "right"),
     Column("WORTH", "right"),
