@@ -119,9 +119,9 @@ class Engine:
                 done.ledger.close()
             raise
         notices = [f"{o.config.name}: {notice}" for o in opened for notice in o.notices]
-        for one in opened:
-            told = self._lanes.notice(one.config, self.runs[one.record.id].lane)
-            notices += [] if told is None else [f"{one.config.name}: {told}"]
+        for one_opened in opened:
+            told = self._lanes.notice(one_opened.config, self.runs[one_opened.record.id].lane)
+            notices += [] if told is None else [f"{one_opened.config.name}: {told}"]
         return (*notices, *self._tell_of_caches())
 
     def start(self) -> None:
