@@ -181,6 +181,8 @@ class ProviderError:
     kind: Literal["", "dns", "certificate", "redirect", "stale"] = ""
     """What went wrong below the answer: host not found, TLS not trusted, a 3xx, or a kept-alive
     connection that died before a byte of the answer came."""
+    text: str = ""
+    """What a truncated answer says up to where it was cut: whole entries of a pack in it are good."""
 
 
 Reply = Answer | ProviderError

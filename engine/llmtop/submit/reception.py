@@ -105,13 +105,19 @@ class Reception:
         """Act on an answer, or on what came instead of one."""
         now = self._clock()
         latency_s = now - flight.started
-        if isinstance(reply, Answer):
-            outputs, fault = self._read(flight.work, reply.text)
-            if fault is None:
-                self._answered(flight, reply, outputs, body, now, latency_s)
-                return
-            reply = _spoiled(reply, fault)
-        self._failed(flight, reply, body, now, latency_s)
+        if isinstance(reply, ProviderError) and flight.work.parts and reply.text.strip():
+            answer = _as_far_as_it_goes(reply, self._exchange.model)
+        elif isinstance(reply, Answer):
+            answer = reply
+        else:
+            self._failed(flight, reply, body, now, latency_s)
+            return
+        outputs, fault = self._read(flight.work, answer.text)
+        if fault is None:
+            self._answered(flight, answer, outputs, body, now, latency_s)
+        else:
+            fault = reply.error if isinstance(reply, ProviderError) else fault
+            self._failed(flight, _spoiled(answer, fault), body, now, latency_s)
 
     def broken_off(self, flight: Flight, *, is_sent: bool) -> None:
         """We stopped waiting for it: its item goes back to the queue."""
@@ -137,7 +143,8 @@ class Reception:
         assert self.packer is not None  # a pack comes from there
         left = self.packer.settle(work, reading)
         if left:
-            message = f"{left} of {len(work.parts)} answers of a pack are missing or not usable"
+            why = ": its answer was cut" if reading.is_truncated else ""
+            message = f"{left} of {len(work.parts)} answers of a pack are missing or not usable{why}"
             self._meters.troubled(
                 self._clock(), self._wall(), ItemError("missing_in_pack", message, 200), "try", left
             )
@@ -397,6 +404,19 @@ class Reception:
         self._meters.finished_items(self._clock(), 1)
         self._on_result(result)
         self.on_commit()
+
+
+def _as_far_as_it_goes(error: ProviderError, model: str) -> Answer:
+    """An answer to a pack that was cut at the token limit: the entries before the cut are whole."""
+    return Answer(
+        text=error.text,
+        finish_reason="stop",
+        model=model,
+        usage=error.usage,
+        cost_pusd=error.cost_pusd,
+        limits=error.limits,
+        request_id=error.request_id,
+    )
 
 
 def _spoiled(answer: Answer, fault: ItemError) -> ProviderError:

@@ -137,6 +137,13 @@ def test_an_answer_is_its_text_blocks_and_its_usage_counts_the_cache() -> None:
     assert answer.usage == Usage(520, 400, 100, 88, 64)
 
 
+def test_a_cut_answer_keeps_what_was_said_before_the_cut() -> None:
+    half = [{"type": "text", "text": "half"}]
+
+    assert read(message(stop_reason="max_tokens", content=half)).text == "half"
+    assert read(message(stop_reason="refusal", content=half)).text == ""
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "outcome"),
     [

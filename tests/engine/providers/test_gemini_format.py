@@ -143,6 +143,11 @@ def test_an_answer_is_its_text_without_thoughts_and_its_usage_counts_them() -> N
     assert answer.usage == Usage(125, 64, 0, 88, 64)
 
 
+def test_a_cut_answer_keeps_what_was_said_before_the_cut() -> None:
+    assert read(candidate(finishReason="MAX_TOKENS", content={"parts": [{"text": "half"}]})).text == "half"
+    assert read(candidate(finishReason="SAFETY", content={"parts": [{"text": "half"}]})).text == ""
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "outcome"),
     [

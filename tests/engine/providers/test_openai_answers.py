@@ -202,6 +202,11 @@ def test_a_cut_filtered_or_refused_answer_fails_its_item_and_was_paid_for(body: 
     assert problem.usage == Usage(12, 0, 0, 3, 0)
 
 
+def test_a_cut_answer_keeps_what_was_said_before_the_cut() -> None:
+    assert failed(read(200, completion("half", "length"))).text == "half"
+    assert failed(read(200, completion("half", "content_filter"))).text == ""
+
+
 def test_a_blank_answer_was_paid_for_too() -> None:
     assert failed(read(200, completion(" "))).usage == Usage(12, 0, 0, 3, 0)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 
 import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from submission import FAULT, PRICE_PUSD, REFUSED, World
+from submission import BAD, FAULT, PRICE_PUSD, REFUSED, World
+
+from llmtop.model import ItemError, Usage
 
 pytestmark = pytest.mark.looptime
 
@@ -77,6 +80,35 @@ async def test_only_what_a_pack_left_out_is_asked_again() -> None:
 
     assert len(world.provider.served) == 3
     _own_answers(world, 8)
+
+
+_CUT = replace(
+    BAD,
+    error=ItemError("truncated", "cut", 200),
+    usage=Usage(input_tokens=80, output_tokens=30),
+    text='{"answers": [{"id": "0", "answer": "fine 0"}, {"id": "1", "answer": "fine 1"}, {"id": "2", "ans',
+)
+
+
+async def test_of_a_cut_answer_the_whole_entries_are_taken_and_the_rest_is_asked_again() -> None:
+    world = World(4, packs=4)
+    world.provider.script(0, _CUT)
+
+    await world.run()
+
+    assert world.provider.packs == [(0, 1, 2, 3), (2, 3)]
+    _own_answers(world, 4)
+
+
+async def test_a_cut_answer_without_a_whole_entry_halves_its_pack() -> None:
+    world = World(4, packs=4)
+    world.provider.script(0, replace(_CUT, text='{"answers": [{"id": "0", "answer": "fi'))
+
+    await world.run()
+
+    assert world.provider.packs == [(0, 1, 2, 3), (0, 1), (2, 3)]
+    assert world.paper.ends[1].error_type == "truncated"
+    _own_answers(world, 4)
 
 
 async def test_a_refused_pack_goes_again_as_it_was() -> None:

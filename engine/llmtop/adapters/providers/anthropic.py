@@ -91,7 +91,7 @@ class _Reading(Reading):
         reason = reason if isinstance(reason, str) else ""
         text = text_of(parsed["content"])
         if (unusable := _unusable(parsed, reason)) is not None:
-            return self.useless(*unusable, spent)
+            return self.useless(*unusable, replace(spent, text=text))
         if not text.strip():
             return self.useless(
                 "invalid_response", Outcome.FAULT, _blank_reason(parsed["content"], reason), spent

@@ -87,7 +87,7 @@ class _Reading(Reading):
         finish = finish if isinstance(finish, str) else ""
         text = _text_of(candidate.get("content"))
         if (unusable := _unusable(candidate, finish)) is not None:
-            return self.useless(*unusable, spent)
+            return self.useless(*unusable, replace(spent, text=text))
         if not text.strip():
             why = f"the answer is empty (finishReason {finish or 'not said'})"
             return self.useless("invalid_response", Outcome.FAULT, why, spent)

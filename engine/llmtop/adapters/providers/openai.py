@@ -115,7 +115,7 @@ class _Reading(Reading):
         if choice.get("error") or finish in _BROKEN:
             return self._broken_choice(choice, finish, parsed)
         if (unusable := _unusable(message, finish, text)) is not None:
-            return self._billed(*unusable, parsed)
+            return self._billed(*unusable, parsed, text or "")
         if text is None or not text.strip():
             return self._invalid(_blank_reason(message), parsed)
         model = parsed.get("model")
@@ -153,11 +153,11 @@ class _Reading(Reading):
         return self._billed("invalid_response", Outcome.FAULT, message, parsed or {})
 
     def _billed(
-        self, kind: ErrorType, outcome: Outcome, message: str, parsed: Mapping[str, Any]
+        self, kind: ErrorType, outcome: Outcome, message: str, parsed: Mapping[str, Any], text: str = ""
     ) -> ProviderError:
         """An answer that is of no use and costs all the same."""
         usage = parsed.get("usage")
-        spent = Spent(usage_of(usage), cost_pusd_of(usage), id_of(parsed.get("id")))
+        spent = Spent(usage_of(usage), cost_pusd_of(usage), id_of(parsed.get("id")), text)
         return self.useless(kind, outcome, message, spent)
 
     def _plain(self, kind: ErrorType, outcome: Outcome, message: str) -> ProviderError:

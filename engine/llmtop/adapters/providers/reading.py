@@ -19,6 +19,8 @@ class Spent:
     usage: Usage | None = None
     cost_pusd: int | None = None
     answer_id: str | None = None
+    text: str = ""
+    """What it said, where that may be of use all the same: of an answer that was cut."""
 
 
 NOTHING = Spent()
@@ -66,6 +68,7 @@ class Reading:
             limits=self.limits,
             request_id=self.request_id or spent.answer_id,
             is_final=outcome is Outcome.BAD,
+            text=hints.storable(spent.text) if kind == "truncated" else "",
         )
 
     def _named(self, name: Name, message: str, status: int, wait_s: float | None) -> ProviderError:
