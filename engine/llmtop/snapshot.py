@@ -247,6 +247,22 @@ class TunerView:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterView:
+    """What one filter has done to the results of the run that are committed."""
+
+    name: str
+    """What `use` calls it."""
+    place: int
+    """Position in the chain, from 1."""
+    hits: int = 0
+    """Places in answers that it found."""
+    changed: int = 0
+    """Answers that it changed."""
+    rejected: int = 0
+    """Answers that it rejected."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """A decision, a command or a change of state."""
 
@@ -294,6 +310,8 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     last_command: str = ""
     """Who changed what last, and the shell command that does the same."""
+    filters: tuple[FilterView, ...] = ()
+    """In the order in which they look at an answer; empty: the run has none."""
 
 
 @dataclass(frozen=True, slots=True)
