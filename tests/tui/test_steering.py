@@ -7,9 +7,10 @@ import pytest
 from llmtop.model import Acknowledgement, Command
 from llmtop.snapshot import Knob, Snapshot, TunerView
 from llmtop_tui import command_line
+from llmtop_tui.proposals import Proposal, ending
 from llmtop_tui.sample import SAMPLE
 from llmtop_tui.settings import parse_money, plain_money, shell_words
-from llmtop_tui.steering import UNDO_DEPTH, Proposal, Steering, ending
+from llmtop_tui.steering import UNDO_DEPTH, Steering
 
 
 def proposed(steering: Steering, action: str, snapshot: Snapshot = SAMPLE) -> Proposal:

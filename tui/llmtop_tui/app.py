@@ -17,29 +17,26 @@ from textual.binding import BindingType
 
 from llmtop.control.protocol import RunDoor
 from llmtop.errors import LlmtopError
-from llmtop.model import Command
 from llmtop.snapshot import RunLine
 from llmtop_tui import display
-from llmtop_tui.dialogs import Question
+from llmtop_tui.departure import Departure
 from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
 from llmtop_tui.ink import said
-from llmtop_tui.keys import Place
+from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Role, choose
-from llmtop_tui.scene import ENDED_STATES, Scene
+from llmtop_tui.runs_room import OpenRun, RunsRoom
+from llmtop_tui.scene import Scene
 from llmtop_tui.screens.overview import OverviewScreen
 from llmtop_tui.screens.run_screen import RunScreen
 from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
-from llmtop_tui.steering import Proposal
 from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
 
 __all__ = ["ViewEnd", "ViewOptions", "browse", "watch"]
 
 ListRuns = Callable[[], Awaitable[tuple[RunLine, ...]]]
-OpenRun = Callable[[str], Awaitable[RunDoor]]
 
 SLOW_INTERVAL_S = 2.0
-_STOP_PATIENCE_S = 11.0
 
 
 class DashboardApp(GuardedApp):
@@ -68,9 +65,9 @@ class DashboardApp(GuardedApp):
         self.is_slow = options.is_slow
         self.has_mouse = options.has_mouse
         self._list_runs = list_runs
-        self._open_run = open_run
         self._wall = wall
-        self._stops = 0
+        self.departure = Departure(self)
+        self.room = RunsRoom(self, open_run)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._has_said_slow = False
@@ -80,28 +77,32 @@ class DashboardApp(GuardedApp):
         loop = asyncio.get_running_loop()
         for number, action in (
             (signal.SIGHUP, self.terminal_gone),
-            (signal.SIGTERM, self.interrupted),
-            (signal.SIGINT, self.interrupted),
+            (signal.SIGTERM, self.departure.interrupted),
+            (signal.SIGINT, self.departure.interrupted),
         ):
             with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, action)
-        self.push_screen(self._overview() if self.session else RunsScreen(self.looks, self._open, self._wall))
+        self.push_screen(
+            self.overview() if self.session else RunsScreen(self.looks, self.room.open, self._wall)
+        )
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         if self.session is not None:
-            self._connect(self.session)
+            self.connect(self.session)
         if self._list_runs is not None:
-            self._spawn(self._follow_runs(self._list_runs))
+            self.spawn(self.room.follow(self._list_runs))
         self._arm()
 
-    def _connect(self, session: Session) -> None:
+    def connect(self, session: Session) -> None:
+        """Follow a run, and hear what happens to it."""
         session.on_redraw = self.redraw
         session.on_say = self.say
         session.on_landed = self.leave
         session.start()
 
-    def _overview(self) -> OverviewScreen:
+    def overview(self) -> OverviewScreen:
+        """The first screen of the run at hand."""
         assert self.session is not None
         screen = OverviewScreen(self.session, self.looks, self._hidden())
         screen.set_class(self.is_slow, "-slow")
@@ -149,27 +150,37 @@ class DashboardApp(GuardedApp):
         if number == "0":
             self._close_run()
             return
-        from llmtop_tui.screens import panel_screen  # imported late: not needed for the first paint
+        if number == "1":
+            screen: RunScreen = self.overview()
+        else:
+            from llmtop_tui.screens.tabs import screen_of  # not needed for the first paint
 
-        kinds: dict[str, type[RunScreen]] = {
-            "1": OverviewScreen,
-            "4": panel_screen.TunerScreen,
-            "5": panel_screen.ErrorsScreen,
-            "6": panel_screen.LogScreen,
-        }
-        screen = (
-            self._overview() if number == "1" else kinds[number](self.session, self.looks, self._hidden())
-        )
+            screen = screen_of(number)(self.session, self.looks, self._hidden())
         self.switch_screen(screen)
         self.call_after_refresh(self.redraw)
+
+    def open_item(self, item_id: str, neighbour: Callable[[int], str | None] | None) -> None:
+        """Show everything about an item on top of the screen at hand."""
+        from llmtop_tui.screens.item import ItemScreen  # not needed for the first paint
+
+        if self.session is not None:
+            self.push_screen(ItemScreen(self.session, self.looks, self._hidden(), item_id, neighbour))
+
+    def open_batch(self, key: str) -> None:
+        """Show what is known of a pack or batch on top of the screen at hand."""
+        from llmtop_tui.screens.batches import BatchScreen  # not needed for the first paint
+
+        if self.session is not None:
+            self.push_screen(BatchScreen(self.session, self.looks, self._hidden(), key))
 
     def action_view(self, name: str) -> None:
         """Keys that concern the viewer as a whole."""
         actions: dict[str, Callable[[], None]] = {
             "help": self._help,
             "detach": lambda: self.leave("detached"),
-            "quit": self._quit,
-            "interrupt": self.interrupted,
+            "quit": self.departure.quit,
+            "interrupt": self.departure.interrupted,
+            "palette": self._palette,
             "mouse": self._toggle_mouse,
             "repaint": self._repaint,
             "display": self._ask_display,
@@ -188,61 +199,16 @@ class DashboardApp(GuardedApp):
         """Nobody sees this any more: end, and write nothing."""
         self.leave("hangup")
 
-    def interrupted(self) -> None:
-        """ctrl+c, SIGTERM or SIGINT: stop the run gently, then at once; a mere viewer leaves."""
-        session = self.session
-        if not self.options.is_run_owner or session is None or self._is_over(session):
-            self.leave(session.end_reason() if session is not None else "left")
-            return
-        self._stops += 1
-        session.is_stopping_here = True
-        if self._stops == 1:
-            self.say("stopping: calls in flight land and are saved; ctrl+c again stops at once", "warn")
-            session.perform(Proposal("stop", None, (("state", "stop"),)))
-            asyncio.get_running_loop().call_later(_STOP_PATIENCE_S, self.leave, "stopped")
-        elif self._stops == 2:
-            self._spawn(self._stop_now(session))
-        else:
-            self.leave("stopped")
-
-    async def _stop_now(self, session: Session) -> None:
-        self.say("stopping at once", "warn")
-        with contextlib.suppress(LlmtopError, OSError, EOFError, TimeoutError):
-            await asyncio.wait_for(session.door.command(Command("stop_now", self.options.origin)), 1.0)
-        asyncio.get_running_loop().call_later(1.0, self.leave, "stopped")
-
-    def _is_over(self, session: Session) -> bool:
-        return session.link in {"gone", "ended"} or (
-            session.snapshot is not None and session.snapshot.state in ENDED_STATES
-        )
-
-    def _quit(self) -> None:
-        session = self.session
-        if session is None or not self.options.is_run_owner or self._is_over(session):
-            self.leave(session.end_reason() if session is not None else "left")
-            return
-        question = Question(
-            "The run is not finished",
-            ("The engine runs in a process of its own; it does not need this screen.",),
-            (
-                ("enter", "leave it running; `llmtop attach` comes back", "leave"),
-                ("s", "stop it: calls in flight land and are saved", "stop"),
-                ("escape", "stay here", "no"),
-            ),
-        )
-        self.screen.ask(question, self._quit_answered)  # type: ignore[attr-defined]
-
-    def _quit_answered(self, answer: str) -> None:
-        if answer == "leave":
-            self.leave("left")
-        elif answer == "stop":
-            self.interrupted()
-
     def _help(self) -> None:
         from llmtop_tui.screens.help import HelpScreen  # imported late: not needed for the first paint
 
         place: Place = getattr(self.screen, "PLACE", "runs")
         self.push_screen(HelpScreen(place, self.looks, self._hidden()))
+
+    def _palette(self) -> None:
+        from llmtop_tui.palette import open_palette  # not needed for the first paint
+
+        open_palette(self)
 
     def _toggle_mouse(self) -> None:
         self.has_mouse = not self.has_mouse
@@ -277,42 +243,15 @@ class DashboardApp(GuardedApp):
             if (restyle := getattr(screen, "restyle", None)) is not None:
                 restyle(self.looks)
 
-    def _open(self, run_id: str) -> None:
-        if self._open_run is not None:
-            self._spawn(self._open_session(self._open_run, run_id))
-
-    async def _open_session(self, open_run: OpenRun, run_id: str) -> None:
-        try:
-            door = await open_run(run_id)
-        except (LlmtopError, OSError, EOFError, TimeoutError) as error:
-            self.say(f"cannot open it: {said(error)}", "warn")
-            return
-        if self.session is not None:
-            await door.close()
-            return
-        self.session = Session(door, self.options)
-        await self.push_screen(self._overview())
-        self.say("")
-        self._connect(self.session)
-
     def _close_run(self) -> None:
         session, self.session = self.session, None
         self.pop_screen()
         if session is not None:
-            self._spawn(session.close())
+            self.spawn(session.close())
         self.call_after_refresh(self.redraw)
 
-    async def _follow_runs(self, list_runs: ListRuns) -> None:
-        while True:
-            screen = self.screen_stack[1] if len(self.screen_stack) > 1 else None
-            if self.session is None and isinstance(screen, RunsScreen):
-                try:
-                    screen.take(await list_runs())
-                except (LlmtopError, OSError, EOFError, TimeoutError) as error:
-                    screen.say(f"cannot read the runs: {said(error)}", "warn")
-            await asyncio.sleep(SLOW_INTERVAL_S if self.is_slow else 1.0)
-
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> None:
+        """Start something that ends with this app; what it raises is its own affair."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -25,6 +25,10 @@ _ACTIONS = {
     "retry failed": "retry failed",
     "retry rejected": "retry rejected",
     "undo": "undo",
+    "items": "screen_3",
+    "batches": "screen_2",
+    "settings": "screen_7",
+    "compare": "screen_8",
     "budget": "budget",
     "help": "help",
     "detach": "detach",
@@ -51,6 +55,8 @@ def parse(text: str) -> Typed:
         return Typed()
     if words[0] == "set":
         return _settings(words[1:])
+    if words[0] == "export":
+        return Typed(action=" ".join(words)) if len(words) == 2 else Typed(fault="write :export FILE")
     action = _ACTIONS.get(" ".join(words))
     if action is None:
         return Typed(fault=f"no such command: {' '.join(words)[:60]}; tab completes")
@@ -74,4 +80,4 @@ def complete(text: str) -> list[str]:
     if text.startswith("set "):
         *before, last = text.split(" ")
         return [" ".join([*before, f"{name}="]) for name in SETTINGS if name.startswith(last)]
-    return sorted(name for name in ("set ", *_ACTIONS) if name.startswith(text) and name != "q")
+    return sorted(name for name in ("set ", "export ", *_ACTIONS) if name.startswith(text) and name != "q")

@@ -47,6 +47,16 @@ def pad(text: str, width: int) -> str:
     return set_cell_size(text, max(width, 0))
 
 
+def end_of(text: str, width: int) -> str:
+    """At most `width` cells, cut at the left: ids differ at their ends."""
+    if cells(text) <= width:
+        return text
+    kept = text[-max(width - 1, 0) :] if width > 1 else ""
+    while cells(kept) > width - 1 and kept:
+        kept = kept[1:]
+    return "…" + kept if width > 0 else ""
+
+
 def right(text: str, width: int) -> str:
     """Exactly `width` cells, from the right; too long a text loses its end."""
     length = cells(text)

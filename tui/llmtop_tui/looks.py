@@ -183,7 +183,9 @@ class Looks:
         """Leave out what the glyph set cannot show, without changing the width."""
         if not self.is_ascii or text.isascii():
             return text
-        return "".join(char if char.isascii() else "?" * cell_len(char) for char in text)
+        return "".join(
+            char if char.isascii() else "~" if char == "…" else "?" * cell_len(char) for char in text
+        )
 
 
 def _can_utf8(environment: Mapping[str, str]) -> bool:

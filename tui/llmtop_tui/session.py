@@ -18,11 +18,13 @@ from llmtop.errors import LlmtopError
 from llmtop.model import Acknowledgement, Command
 from llmtop.snapshot import LogLine, Snapshot
 from llmtop_tui.ink import said
+from llmtop_tui.item_pages import ItemView
 from llmtop_tui.looks import Role
 from llmtop_tui.panels.flights import View
+from llmtop_tui.proposals import Proposal
 from llmtop_tui.scene import ENDED_STATES, SILENT_AFTER_S, Link, Scene
 from llmtop_tui.settings import shell_words
-from llmtop_tui.steering import Proposal, Steering
+from llmtop_tui.steering import Steering
 from llmtop_tui.view import EndReason, ViewOptions
 
 REPEAT_S = 0.3
@@ -50,6 +52,7 @@ class Session:
         self.steering = Steering(options.origin, options.is_read_only)
         self.snapshot: Snapshot | None = None
         self.view = View()
+        self.item_view = ItemView()
         self.is_frozen = False
         self.commands_typed: list[str] = []
         self.filters_typed: list[str] = []
@@ -70,6 +73,15 @@ class Session:
     def start(self) -> None:
         """Begin to follow the run."""
         self._spawn(self._follow())
+
+    def restart(self) -> None:
+        """Follow the run again: an engine was started for it."""
+        self._link = "live"
+        self._received = self.clock()
+        self.is_stopping_here = False
+        for task in self._tasks:
+            task.cancel()
+        self.start()
 
     async def close(self) -> None:
         """End the feed, send what waits, let go of the door."""

@@ -8,33 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from llmtop.model import Acknowledgement, CommandVerb
 from llmtop.snapshot import Snapshot
-from llmtop_tui import format as fmt
 from llmtop_tui.dialogs import Question, confirm
-from llmtop_tui.ink import said
 from llmtop_tui.panels.words import knob
-from llmtop_tui.settings import NO_CAP, current, number, parse_money
+from llmtop_tui.proposals import Proposal, cap_question, hold
+from llmtop_tui.settings import current, number
 
 UNDO_DEPTH = 20
 _PAUSED = frozenset({"pausing", "paused", "budget", "refused"})
 RATE_KEYS = ("requests_per_second", "requests_per_minute")
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Something to ask of the engine, perhaps after a question."""
-
-    verb: CommandVerb
-    values: Mapping[str, Any] | None = None
-    shown: tuple[tuple[str, str], ...] = ()
-    """(setting or "state", wanted value) to show until it is confirmed."""
-    question: Question | None = None
-    undo: Proposal | None = None
-    is_repeatable: bool = False
-    """Whether presses within 0.3 s become one command."""
 
 
 @dataclass(slots=True)
@@ -96,11 +80,13 @@ class Steering:
         if action == "pause":
             return self._pause(snapshot)
         if action == "hold":
-            return _hold(snapshot)
+            return hold(snapshot)
         if action.startswith("conc_"):
             return self._concurrency(action, snapshot)
         if action.startswith("rate_"):
             return self._rate(1.1 if action == "rate_up" else 1 / 1.1, snapshot)
+        if action.startswith("pack_"):
+            return self._pack(1 if action == "pack_up" else -1, snapshot)
         if action == "tuner":
             is_on = self.wanted().get("tuner", "on" if snapshot.tuner.is_on else "off") == "on"
             return self.set({"tuner": "off" if is_on else "on"}, snapshot)
@@ -148,6 +134,14 @@ class Steering:
             )
         return self.set({"concurrency": f"{wanted:.0f}"}, snapshot, is_repeatable=True)
 
+    def _pack(self, step: int, snapshot: Snapshot) -> Proposal | str:
+        now = number(self.wanted().get("items_per_request") or current(snapshot, "items_per_request"))
+        if now is None:
+            return "items per request is not known yet"
+        if now + step < 1:
+            return "items per request is 1: it cannot be less"
+        return self.set({"items_per_request": f"{now + step:.0f}"}, snapshot, is_repeatable=True)
+
     def _rate(self, factor: float, snapshot: Snapshot) -> Proposal | str:
         for name in RATE_KEYS:
             now = number(self.wanted().get(name) or current(snapshot, name))
@@ -157,7 +151,7 @@ class Steering:
 
     def _question(self, key: str, value: str, snapshot: Snapshot) -> Question | None:
         if key == "max_cost":
-            return _cap_question(value, snapshot)
+            return cap_question(value, snapshot)
         limit = self._limit(key, snapshot)
         wanted = number(value)
         if key in RATE_KEYS and limit is not None and wanted is not None and wanted > limit * 1.0001:
@@ -174,97 +168,3 @@ class Steering:
         each = knob(snapshot, key)
         high = number(each.high) if each else None
         return high if high is not None else self._declared.get(key)
-
-
-def ending(choice: str, snapshot: Snapshot) -> Proposal:
-    """A way to end the run, with its question: drain, now or cancel."""
-    flying = fmt.count(snapshot.throughput.in_flight)
-    left = fmt.count(snapshot.counts.pending)
-    if choice == "drain":
-        body = (f"{flying} calls in flight land and are saved, {left} items stay for later.",)
-        ask = confirm("Stop this run?", *body, yes="stop it", no="go on")
-        return Proposal("stop", None, (("state", "stop"),), ask)
-    if choice == "now":
-        body = (f"{flying} calls in flight are given up and may be billed; {left} items stay for later.",)
-        ask = confirm("Stop at once?", *body, yes="stop at once", no="go on")
-        return Proposal("stop_now", None, (("state", "stop now"),), ask)
-    return Proposal("cancel", None, (("state", "cancel"),), _cancel_question(snapshot))
-
-
-def _cancel_question(snapshot: Snapshot) -> Question:
-    left = fmt.count(snapshot.counts.pending)
-    jobs = open_batches(snapshot)
-    body = (f"What is finished is kept; {left} items without a result are given up for good.",)
-    if not jobs:
-        return confirm("Cancel this run for good?", *body, yes="cancel it", no="go on")
-    name = said(snapshot.name, 60)
-    batches = f"{jobs} open provider batch{'es' if jobs > 1 else ''} will be cancelled at the provider."
-    ask = f"Type the run's name to do it: {name}"
-    return Question(
-        "Cancel this run and its batches?",
-        (*body, batches, ask),
-        entry="",
-        is_right=lambda text: "" if text.strip() == name else "that is not its name",
-    )
-
-
-def open_batches(snapshot: Snapshot) -> int:
-    """Provider batches that are not over."""
-    over = ("ended", "done", "failed", "expired", "cancel")
-    return sum(row.via == "batch" and not row.state.startswith(over) for row in snapshot.rows)
-
-
-def _hold(snapshot: Snapshot) -> Proposal | str:
-    if snapshot.state == "paused":
-        return "the run is paused already"
-    flying = fmt.count(snapshot.throughput.in_flight)
-    ask = confirm(
-        "Pause at once?",
-        f"{flying} calls in flight are given up and go back to the queue.",
-        "The provider may bill them.",
-        yes="pause at once",
-        no="go on",
-    )
-    return Proposal("hold", None, (("state", "hold"),), ask, Proposal("resume", None, (("state", "resume"),)))
-
-
-def _cap_question(value: str, snapshot: Snapshot) -> Question | None:
-    """Ask where the cap is raised or removed; lowering it needs no question."""
-    cap = snapshot.cost.cap_pusd
-    wanted = None if value == NO_CAP else parse_money(value)
-    if cap is None or (wanted is not None and wanted <= cap):
-        return None
-    spent, end = fmt.money(snapshot.cost.spent_pusd), fmt.money(snapshot.cost.projected_pusd)
-    title = "Raise the budget?" if wanted is not None else "Remove the budget?"
-    to = fmt.money(wanted) if wanted is not None else "no cap at all"
-    return confirm(
-        title,
-        f"{fmt.money(cap)} -> {to}; spent {spent}, at end {end}",
-        "More money may be spent from now on.",
-        yes="raise" if wanted is not None else "remove",
-        no=f"keep {fmt.money(cap)}",
-    )
-
-
-def budget_entry(snapshot: Snapshot) -> Question:
-    """Ask for a new cap."""
-    cost = snapshot.cost
-    cap = fmt.money(cost.cap_pusd) if cost.cap_pusd is not None else "none"
-    return Question(
-        "Budget of this run",
-        (
-            f"cap {cap}   spent {fmt.money(cost.spent_pusd)}   reserved {fmt.money(cost.reserved_pusd)}",
-            f"New cap in US dollars, or `{NO_CAP}`:",
-        ),
-        entry="",
-        is_right=_money_fault,
-    )
-
-
-def _money_fault(text: str) -> str:
-    text = text.strip()
-    return (
-        ""
-        if text == NO_CAP or parse_money(text) is not None
-        else f"not an amount: write 8 or 8.50, or {NO_CAP}"
-    )

@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.ledger import Ledger
@@ -22,6 +23,7 @@ from llmtop.listing import ItemDetail, ItemPage, ItemQuery
 from llmtop.model import Acknowledgement, Change, Command, Decision
 from llmtop.snapshot import RunState, Snapshot
 
+T = TypeVar("T")
 PromptOf = Callable[[ItemPlace], tuple[tuple[dict[str, Any], ...] | None, str]]
 """(seq, id, line, byte offset in the input) -> (messages as they were sent, or None; a note)."""
 
@@ -41,12 +43,14 @@ class ArchivedRun:
         self._folder = folder
         self._prompt_of = prompt_of
         self._reader = LedgerReader(folder)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._version = 1
         self._closed = asyncio.Event()
 
     async def snapshot(self) -> Snapshot:
         """Return the run as its ledger has it."""
-        return archive_snapshot(self._reader, owner_pid(self._folder), self._version, time.time())
+        owner, now = owner_pid(self._folder), time.time()
+        return await self._read(lambda: archive_snapshot(self._reader, owner, self._version, now))
 
     async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
         """Yield the state now and on every tick, until `close`."""
@@ -57,10 +61,13 @@ class ArchivedRun:
 
     async def items(self, query: ItemQuery) -> ItemPage:
         """Return one page of items."""
-        return self._reader.items(query)
+        return await self._read(lambda: self._reader.items(query))
 
     async def item(self, item_id: str) -> ItemDetail | None:
         """Return one item, its prompt rendered again where the input can still be read."""
+        return await self._read(lambda: self._detail(item_id))
+
+    def _detail(self, item_id: str) -> ItemDetail | None:
         detail = self._reader.item(item_id)
         if detail is None or self._prompt_of is None:
             return detail
@@ -69,7 +76,7 @@ class ArchivedRun:
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""
-        return self._reader.decisions(limit)
+        return await self._read(lambda: self._reader.decisions(limit))
 
     async def command(self, command: Command) -> Acknowledgement:
         """Do what can be done without an engine: pause, resume, cancel, retry."""
@@ -92,7 +99,12 @@ class ArchivedRun:
     async def close(self) -> None:
         """Let go of the ledger."""
         self._closed.set()
-        self._reader.close()
+        self._thread.submit(self._reader.close)
+        self._thread.shutdown(wait=False)
+
+    async def _read(self, look: Callable[[], T]) -> T:
+        """Read in a thread of its own: a long list holds up no screen."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
     async def _obey(self, ledger: Ledger, command: Command) -> Acknowledgement:
         record = ledger.record

@@ -6,6 +6,7 @@ and a viewer of a live run never holds the archive.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class RunAhead:
         self.run_id = run_id
         self._open = open_door
         self._door: RunDoor | None = None
+        self._opening = asyncio.Lock()
 
     async def snapshot(self) -> Snapshot:
         """Return the state now."""
@@ -87,9 +89,10 @@ class RunAhead:
             await door.close()
 
     async def _opened(self) -> RunDoor:
-        if self._door is None:
-            self._door = await self._open()
-        return self._door
+        async with self._opening:
+            if self._door is None:
+                self._door = await self._open()
+            return self._door
 
 
 def _prompts(

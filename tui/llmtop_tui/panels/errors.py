@@ -6,6 +6,7 @@ from llmtop.snapshot import ErrorKind, ErrorsView, Snapshot
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import EMPTY, Line, Span, fit, line, pad, right, said, wrap
 from llmtop_tui.looks import Looks, Role
+from llmtop_tui.panels import filters
 from llmtop_tui.panels.words import TIGHT, skeleton
 from llmtop_tui.plot import plot
 from llmtop_tui.scene import Scene
@@ -67,7 +68,7 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     )
 
 
-def kinds(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+def kinds(scene: Scene, width: int, height: int, looks: Looks, cursor: int | None = None) -> list[Line]:
     """A table of every kind of trouble, most recent columns first cut where it is narrow."""
     if scene.snapshot is None:
         return skeleton(("kinds",), 9)[:height]
@@ -81,12 +82,14 @@ def kinds(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
             "muted",
         )
     )
-    body = [_kind(each, width, looks) for each in scene.snapshot.errors.kinds]
+    every = scene.snapshot.errors.kinds
+    current = None if cursor is None else min(cursor, len(every) - 1)
+    body = [_kind(each, is_current=index == current) for index, each in enumerate(every)]
     return [head, *(body or [line(("none so far", "good"))])][:height]
 
 
-def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-    """The whole screen: warnings, kinds, a history by minute."""
+def screen(scene: Scene, width: int, height: int, looks: Looks, cursor: int = 0) -> list[Line]:
+    """The whole screen: warnings, kinds with a cursor, filters, a history by minute."""
     if scene.snapshot is None:
         return skeleton(("warnings", "kinds", "history"), 10)[:height]
     s = scene.snapshot
@@ -96,7 +99,8 @@ def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
             body.append(line((f"{looks.glyphs.warn if number == 0 else ' '} {part}", "warn")))
     if not s.warnings:
         body.append(line(("none", "good")))
-    body += [EMPTY, *kinds(scene, width, max(height - len(body) - 5, 2), looks), EMPTY]
+    body += [EMPTY, *kinds(scene, width, max(height - len(body) - 5, 2), looks, cursor), EMPTY]
+    body += [*filters.lines(scene, width, 40, looks), EMPTY]
     body += _history(s.errors, width, looks)
     return body[:height]
 
@@ -111,7 +115,7 @@ def _history(e: ErrorsView, width: int, looks: Looks) -> list[Line]:
     return rows
 
 
-def _kind(kind: ErrorKind, width: int, looks: Looks) -> Line:
+def _kind(kind: ErrorKind, *, is_current: bool) -> Line:
     is_bad = "failed" in kind.cost
     cost, message = said(kind.cost, 30), said(kind.last_message)
     spans: list[Span] = [
@@ -122,7 +126,7 @@ def _kind(kind: ErrorKind, width: int, looks: Looks) -> Line:
         (f"  {cost}", "plain"),
         (f"  {message}" if message else "", "muted"),
     ]
-    return tuple(spans)
+    return tuple((text, "cursor") for text, _ in spans) if is_current else tuple(spans)
 
 
 def _per_min(value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llmtop.snapshot import FlightRow
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import Line, Span, pad, right, said
+from llmtop_tui.ink import Line, Span, end_of, pad, right, said
 from llmtop_tui.looks import Looks
 
 NOTE_FROM_WIDTH = 94
@@ -38,7 +38,7 @@ class _Column:
 
 def _items(row: FlightRow, now: float) -> str:
     if row.items <= 1 and row.item_id:
-        return said(row.item_id, 40)
+        return said(row.item_id, 512)
     return f"{fmt.short(row.items_done)}/{fmt.short(row.items)}"
 
 
@@ -103,7 +103,8 @@ def draw(row: FlightRow, width: int, now: float, looks: Looks, *, is_current: bo
     ]
     for column in columns(width):
         put = right if column.is_right else pad
-        text = put(column.cell(row, now), column.width) + " "
+        cell = column.cell(row, now)
+        text = put(end_of(cell, column.width) if column.name == "ITEMS" else cell, column.width) + " "
         role = row.role if column.name == "STATE" else "muted" if column.name == "VIA" else "plain"
         spans.append((text, "cursor" if is_current else role))
     return tuple(spans)

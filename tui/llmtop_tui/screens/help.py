@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from llmtop_tui import keys
 from llmtop_tui.ink import Line, line, pad
+from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panel import LineWidget, Panel
 from llmtop_tui.panels.words import STATE_ROLES
@@ -32,7 +33,7 @@ _HINTS = (
 )
 
 
-def lines(place: keys.Place, looks: Looks, hidden: frozenset[str]) -> list[Line]:
+def lines(place: Place, looks: Looks, hidden: frozenset[str]) -> list[Line]:
     """The whole help text."""
     body = keys.help_lines(place, hidden)
     body.append(line(("States and glyphs", "strong")))
@@ -75,7 +76,7 @@ def _meaning(state: str) -> str:
 class HelpScreen(Screen[None]):
     """A text to scroll; `?` and esc close it."""
 
-    def __init__(self, place: keys.Place, looks: Looks, hidden: frozenset[str]) -> None:
+    def __init__(self, place: Place, looks: Looks, hidden: frozenset[str]) -> None:
         super().__init__()
         self._text = lines(place, looks, hidden)
         self._top = 0

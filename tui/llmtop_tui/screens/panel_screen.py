@@ -1,4 +1,4 @@
-"""Full-width screens of one panel each: tuner, errors, log."""
+"""Full-width screens of one panel each: tuner, log, and what else is one text."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from llmtop_tui import keys
-from llmtop_tui.ink import Line
+from llmtop_tui.ink import Line, text_of
+from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks
 from llmtop_tui.panel import Panel
-from llmtop_tui.panels import errors, log, tuner
+from llmtop_tui.panels import log, tuner
 from llmtop_tui.scene import Scene
-from llmtop_tui.screens.run_screen import RunScreen
+from llmtop_tui.screens.text_screen import TextScreen
 from llmtop_tui.session import Session
 
 _LONG = 1000
 """Lines that a screen of one panel may have; the log and the decisions have far fewer."""
 
 
-class PanelScreen(RunScreen):
+class PanelScreen(TextScreen):
     """One panel with the whole room, scrolled by the keys that move."""
 
-    PLACE: ClassVar[keys.Place] = "panel"
+    PLACE: ClassVar[Place] = "panel"
 
     def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
         super().__init__(session, looks, hidden)
@@ -58,6 +58,11 @@ class PanelScreen(RunScreen):
         self._top = max(0, min(start + step, max(self._last_length - height, 0)))
         self.body.redraw()
 
+    def do_save(self) -> None:
+        """`o`: the whole panel into a file."""
+        lines = self.draw(self.session.scene(), 200, _LONG, self.looks)
+        self.save_text("\n".join(text_of(each).rstrip() for each in lines), "screen")
+
     def do_up(self) -> None:
         self._scroll(-1)
 
@@ -84,15 +89,6 @@ class TunerScreen(PanelScreen):
 
     def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
         return tuner.screen(scene, width - 2, height, looks)
-
-
-class ErrorsScreen(PanelScreen):
-    """Warnings, kinds of errors, history."""
-
-    TAB: ClassVar[str] = "5"
-
-    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
-        return errors.screen(scene, width - 2, height, looks)
 
 
 class LogScreen(PanelScreen):

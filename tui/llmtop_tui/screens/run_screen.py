@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from textual.screen import Screen
 from textual.widget import Widget
 
-from llmtop_tui import command_line, keys
+from llmtop_tui import command_line, keys, typed
 from llmtop_tui.dialogs import Dialog, Question
 from llmtop_tui.ink import Line, Span, line, spread
+from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panel import LineWidget, Panel
 from llmtop_tui.panels import title
 from llmtop_tui.panels.flights import SORTS
+from llmtop_tui.proposals import Proposal, again, budget_entry, ending
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
 from llmtop_tui.settings import parse_money, plain_money
 from llmtop_tui.status import StatusLine
-from llmtop_tui.steering import Proposal, budget_entry, ending
 
-TABS = (("1", "Overview"), ("4", "Tuner"), ("5", "Errors"), ("6", "Log"))
+TABS = (
+    ("1", "Overview"),
+    ("2", "Batches"),
+    ("3", "Items"),
+    ("4", "Tuner"),
+    ("5", "Errors"),
+    ("6", "Log"),
+)
 _PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
 
 
@@ -41,7 +49,7 @@ _HEIGHTS: Breakpoints = [
 class RunScreen(Screen[None]):
     """A screen over one session. Subclasses say what stands in the middle."""
 
-    PLACE: ClassVar[keys.Place] = "panel"
+    PLACE: ClassVar[Place] = "panel"
     TAB: ClassVar[str] = "1"
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
@@ -103,7 +111,7 @@ class RunScreen(Screen[None]):
     def action_do(self, name: str) -> None:
         """Every key comes here with its action's name."""
         own = getattr(self, f"do_{name}", None)
-        if name in keys.control_actions() and not self._may_steer():
+        if name in keys.control_actions() and not self.may_steer():
             return
         if own is not None:
             own()
@@ -114,7 +122,8 @@ class RunScreen(Screen[None]):
         else:
             self.app.action_view(name)  # type: ignore[attr-defined]
 
-    def _may_steer(self) -> bool:
+    def may_steer(self) -> bool:
+        """Whether the run can be changed from here; says why not."""
         scene = self.session.scene()
         if self.session.options.is_read_only:
             self.say("read-only: this viewer cannot change the run", "warn")
@@ -170,37 +179,34 @@ class RunScreen(Screen[None]):
             ("c", "cancel for good, with its provider batches", "cancel"),
             ("n", "go on", "no"),
         )
-        self.ask(Question("Stop this run", ("Each asks once more.",), choices), self._end)
+        self.ask(Question("Stop this run", ("Each asks once more.",), choices), self.end)
 
-    def _end(self, choice: str) -> None:
+    def end(self, choice: str) -> None:
+        """End the run in the chosen way, after its question."""
         if choice and self.session.snapshot is not None:
             self.perform(ending(choice, self.session.snapshot))
 
     def do_command(self) -> None:
         """`:`: the command line."""
         self.status.read(
-            ":", self._typed, complete=command_line.complete, history=self.session.commands_typed
+            ":",
+            lambda text: typed.obey(self, text or ""),
+            complete=command_line.complete,
+            history=self.session.commands_typed,
         )
 
-    def _typed(self, text: str | None) -> None:
-        typed = command_line.parse(text or "")
-        snapshot = self.session.snapshot
-        if typed.fault:
-            self.say(typed.fault, "warn")
-        elif typed.settings:
-            if self._may_steer() and snapshot is not None:
-                self.perform(self.session.steering.set(dict(typed.settings), snapshot))
-        elif typed.action in {"drain", "now", "cancel"}:
-            if self._may_steer():
-                self._end(typed.action)
-        elif typed.action.startswith("retry "):
-            if self._may_steer():
-                self.session.perform(Proposal("retry", {typed.action.removeprefix("retry "): True}))
-        elif typed.action == "resume" and snapshot is not None:
-            if self._may_steer():
-                self.session.perform(Proposal("resume", None, (("state", "resume"),)))
-        elif typed.action:
-            self.action_do(typed.action)
+    def do_resume_run(self) -> None:
+        """`r`: start an engine that goes on with a run that nobody runs."""
+        options, scene = self.session.options, self.session.scene()
+        if scene.is_live and scene.link != "gone":
+            self.say("the run lives: space pauses it and lets it go on", "warn")
+        elif options.is_read_only or options.home is None:
+            self.say("this viewer only looks: nothing can be started from here", "warn")
+        else:
+            from llmtop_tui.launching import resume  # for whoever starts something
+
+            work = resume(options.home, self.session.door.run_id)
+            self.app.room.launch(work, "resuming")  # type: ignore[attr-defined]
 
     def do_freeze(self) -> None:
         """`Z`: the display stands still, the run does not."""
@@ -215,15 +221,37 @@ class RunScreen(Screen[None]):
 
     def _turn(self, step: int) -> None:
         names = [number for number, _ in TABS]
-        self._switch(names[(names.index(self.TAB) + step) % len(names)])
+        at = names.index(self.TAB) if self.TAB in names else 0
+        self._switch(names[(at + step) % len(names)])
 
     def _switch(self, number: str) -> None:
         if number != self.TAB:
             self.app.open_tab(number)  # type: ignore[attr-defined]
 
+    def do_next_panel(self) -> None:
+        self._turn(1)
+
+    def do_last_panel(self) -> None:
+        self._turn(-1)
+
     def do_back(self) -> None:
         """`esc`: back to the overview."""
         self._switch("1")
+
+    def open_item(self, item_id: str, neighbour: Callable[[int], str | None] | None = None) -> None:
+        """Show everything about an item, on top of this screen."""
+        self.app.open_item(item_id, neighbour)  # type: ignore[attr-defined]
+
+    def open_batch(self, key: str) -> None:
+        """Show what is known of a pack or batch, on top of this screen."""
+        self.app.open_batch(key)  # type: ignore[attr-defined]
+
+    def ask_again(self, ids: Sequence[str], what: str = "") -> None:
+        """Put these items back in the queue; asks over 100."""
+        if self.session.options.is_read_only:
+            self.say("read-only: this viewer cannot change the run", "warn")
+            return
+        self.perform(again(ids, what))
 
     def _panel_fault(self, name: str, error: Exception) -> None:
         self.session.note(f"panel {name} cannot be drawn: {type(error).__name__}: {error}")
@@ -231,10 +259,11 @@ class RunScreen(Screen[None]):
     def _tabs(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         spans: list[Span] = [(" ", "plain")]
         for number, name in TABS:
+            shown = name[:4] if width < 76 and name == "Overview" else name
             if number == self.TAB:
-                spans.append((f"[{number} {name}] ", "strong"))
+                spans.append((f"[{number} {shown}] ", "strong"))
             else:
-                spans += [(f" {number} ", "key"), (f"{name} ", "plain")]
+                spans += [(f" {number} ", "key"), (f"{shown} ", "plain")]
         return [spread(tuple(spans), self.tab_note(width), width)]
 
     def tab_note(self, width: int) -> Line:

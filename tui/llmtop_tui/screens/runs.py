@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -19,6 +20,10 @@ from llmtop_tui.scene import Scene
 from llmtop_tui.status import StatusLine
 from llmtop_tui.table import TableView
 
+if TYPE_CHECKING:
+    from llmtop.control.library import Home
+    from llmtop_tui.view import ViewOptions
+
 
 class RunsScreen(Screen[None]):
     """The start screen of bare `llmtop`."""
@@ -29,6 +34,7 @@ class RunsScreen(Screen[None]):
         self.runs: tuple[RunLine, ...] | None = None
         self._text = ""
         self._typed: list[str] = []
+        self._files: list[str] = []
         self._on_open = on_open
         self._wall = wall
         self.title_panel = Panel(self._title, looks, id="runs-title")
@@ -105,6 +111,48 @@ class RunsScreen(Screen[None]):
         self.status.read(
             "/", lambda text: self._look(text or ""), text=self._text, changed=self._look, history=self._typed
         )
+
+    def do_resume_run(self) -> None:
+        """`r`: go on with the run under the cursor."""
+        run, home = self.table.current, self._home()
+        if run is None or home is None:
+            self.say("no run under the cursor", "warn")
+        elif run.pid is not None:
+            self.do_open()
+        else:
+            from llmtop_tui.launching import resume
+
+            self.app.room.launch(resume(home, run.run_id), f"resuming {said(run.name, 60)}")  # type: ignore[attr-defined]
+
+    def do_demo(self) -> None:
+        """`D`: the demo."""
+        if (home := self._home()) is not None:
+            from llmtop_tui.launching import start_demo
+
+            self.app.room.launch(start_demo(home), "starting the demo")  # type: ignore[attr-defined]
+
+    def do_new(self) -> None:
+        """`n`: a run from a config file that is named."""
+        self.status.read("config file: ", self._new, history=self._files)
+
+    def _new(self, path: str | None) -> None:
+        if path and (home := self._home()) is not None:
+            from llmtop_tui.launching import start_config
+
+            self.app.room.launch(start_config(home, path), f"starting {said(path, 60)}")  # type: ignore[attr-defined]
+
+    def _home(self) -> Home | None:
+        options: ViewOptions = self.app.options  # type: ignore[attr-defined]
+        if options.is_read_only or options.home is None:
+            self.say("this viewer only looks: nothing can be started from here", "warn")
+            return None
+        return options.home
+
+    def do_copy_all(self) -> None:
+        """`Y`: the ids of all runs that are shown."""
+        ids = "\n".join(said(run.run_id) for run in self.table.rows)
+        self.app.copy_to_clipboard(ids)
+        self.say(f"copied {len(self.table.rows)} ids to the clipboard (OSC 52)")
 
     def do_copy(self) -> None:
         """`y`: the id of the run under the cursor."""

@@ -1,0 +1,237 @@
+"""Every item of the run, paged from its ledger: in flight first, then waiting, rejected, failed, done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+
+from llmtop.errors import LlmtopError
+from llmtop.listing import ItemRow
+from llmtop_tui import item_pages
+from llmtop_tui.ink import Line, line, said
+from llmtop_tui.item_pages import ItemPages, ItemView
+from llmtop_tui.key_table import Place
+from llmtop_tui.looks import Looks
+from llmtop_tui.panel import Panel
+from llmtop_tui.panels import items
+from llmtop_tui.scene import Scene
+from llmtop_tui.screens.table_screen import TableScreen
+from llmtop_tui.session import Session
+from llmtop_tui.table import TableView
+
+_REFRESH_S = 2.0
+_NEAR = 40
+"""Rows from the edge of what is loaded at which the next page is asked for."""
+_SORTS = ("input", *item_pages.SORTS)
+
+
+class ItemsScreen(TableScreen):
+    """A window over the ledger; the keys that move load what comes next."""
+
+    PLACE: ClassVar[Place] = "items"
+    TAB: ClassVar[str] = "3"
+
+    def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
+        super().__init__(session, looks, hidden)
+        self.table: TableView[ItemRow] = TableView(
+            looks, self._header, self._row, lambda row: row.id, empty="reading the ledger", id="table"
+        )
+        self.table.on_open = self.do_open
+        self.pages = self._new_pages()
+        self._is_busy = False
+        self._loaded_at = 0.0
+        self._looked_at = 0
+
+    def compose(self) -> ComposeResult:
+        yield from self.frame([self.tabs, Panel(self._summary, self.looks, id="tune"), self.table])
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.load("start")
+
+    def show(self, scene: Scene) -> None:
+        super().show(scene)
+        is_at_top = self.pages.is_first and self.table.cursor < item_pages.PAGE // 2
+        is_due = self.session.clock() - self._loaded_at >= _REFRESH_S
+        if scene.is_live and is_due and is_at_top and not self._is_busy and not self.pages.view.text:
+            self.load("refresh")
+
+    @work(exclusive=True, exit_on_error=False)
+    async def load(self, what: str) -> None:
+        """Read pages: start, refresh, forward, back or end."""
+        self._is_busy, self._looked_at = True, 0
+        try:
+            await self._load(what)
+        except (LlmtopError, OSError, EOFError, TimeoutError, ValueError) as error:
+            self.table.empty = "the items cannot be read"
+            self.say(f"cannot read the items: {said(error)}", "warn")
+        finally:
+            self._is_busy = False
+            self._loaded_at = self.session.clock()
+        self._draw()
+
+    async def _load(self, what: str) -> None:
+        pages, table = self.pages, self.table
+        if what in {"start", "refresh"}:
+            await pages.start()
+            table.cursor = 0 if what == "start" else table.cursor
+        elif what == "end":
+            await pages.end()
+            table.cursor = len(pages.rows)
+        elif what == "forward":
+            table.cursor -= await pages.forward()
+        else:
+            table.cursor += await pages.back()
+        table.empty = "no item fits (esc shows all)" if pages.view.is_narrowed else "no items"
+
+    def moved(self) -> None:
+        """Ask for the next page before the cursor is at the edge."""
+        below = len(self.table.rows) - self.table.cursor
+        if below < _NEAR and not self.pages.is_last:
+            self.load("forward")
+        elif self.table.cursor < _NEAR and not self.pages.is_first:
+            self.load("back")
+        self._draw_summary()
+
+    def do_home(self) -> None:
+        self.load("start")
+
+    def do_end(self) -> None:
+        """`G`: the last item, wherever it is."""
+        self.load("end")
+
+    def do_open(self) -> None:
+        """`enter`: everything about the item."""
+        row = self.table.current
+        if row is not None:
+            self.open_item(row.id, self._neighbour)
+
+    def _neighbour(self, step: int) -> str | None:
+        before = self.table.current
+        self._move("down" if step > 0 else "up")
+        row = self.table.current
+        return row.id if row is not None and row != before else None
+
+    def do_filter(self) -> None:
+        """`/`: a search in ids and outputs; enter begins it."""
+        self.status.read("/", self._search, text=self.pages.view.text, history=self.session.filters_typed)
+
+    def _search(self, text: str | None) -> None:
+        if text is not None and text.startswith("!"):
+            self.say("`!` is for tables in memory; here `/` searches ids and outputs", "warn")
+        elif text is not None:
+            self.look(text=text)
+
+    def do_next_match(self) -> None:
+        self._move("down")
+
+    def do_last_match(self) -> None:
+        self._move("up")
+
+    def do_problems(self) -> None:
+        """`e`: rejected and failed ones only."""
+        self.look(only_problems=not self.pages.view.only_problems, state=None)
+
+    def do_next_panel(self) -> None:
+        self._turn_state(1)
+
+    def do_last_panel(self) -> None:
+        self._turn_state(-1)
+
+    def _turn_state(self, step: int) -> None:
+        states = (None, *item_pages.ORDER)
+        at = (states.index(self.pages.view.state) + step) % len(states)
+        self.look(state=states[at], only_problems=False)
+
+    def do_sort(self) -> None:
+        self._sort(1)
+
+    def do_sort_back(self) -> None:
+        self._sort(-1)
+
+    def _sort(self, step: int) -> None:
+        if not self.pages.is_whole:
+            self.say(
+                "a list that goes on in the ledger has input order; narrow it (/ or tab), then sort", "warn"
+            )
+            return
+        sort = _SORTS[(_SORTS.index(self.pages.view.sort) + step) % len(_SORTS)]
+        self.pages.view = self.session.item_view = replace(self.pages.view, sort=sort)
+        self._draw()
+
+    def do_again(self) -> None:
+        """`R`: the item under the cursor; on a list of rejected or failed ones after `e`: only that one."""
+        row = self.table.current
+        if row is None or row.state not in {"rejected", "failed"}:
+            self.say("only a rejected or failed item is asked again", "warn")
+            return
+        self.pages.forget_waiting()
+        self.ask_again([row.id])
+
+    def do_back(self) -> None:
+        """`esc`: all items again, then the overview."""
+        if self.pages.view.is_narrowed:
+            self.look(state=None, only_problems=False, text="", error_type=None)
+        else:
+            self._switch("1")
+
+    def look(self, **changes: object) -> None:
+        """Look at other items."""
+        self.session.item_view = replace(self.session.item_view, **changes)  # type: ignore[arg-type]
+        self.pages = self._new_pages()
+        self.table.empty = "reading the ledger"
+        self.table.cursor = 0
+        self._draw()
+        self.load("start")
+
+    def copied(self, row: ItemRow) -> str:
+        return items.copied(row)
+
+    def rows(self) -> Sequence[ItemRow]:
+        return self.pages.rows
+
+    def _new_pages(self) -> ItemPages:
+        return ItemPages(self.session.door.items, self.session.item_view, self._stepped)
+
+    def _stepped(self, steps: int) -> None:
+        self._looked_at = steps
+        if steps and steps % 5 == 0:
+            self.say(f"searching, {steps * 5000:,} items so far; esc stops")
+
+    def _draw(self) -> None:
+        self.table.show(self.pages.rows)
+        self._draw_summary()
+        self.tabs.redraw()
+
+    def _draw_summary(self) -> None:
+        self.query_one("#tune", Panel).redraw()
+
+    def tab_note(self, width: int) -> Line:
+        view: ItemView = self.pages.view
+        parts = [
+            f"/{said(view.text, 30)}" if view.text else "",
+            f"sort {view.sort}" if view.sort != "input" else "",
+        ]
+        parts.append("problems only" if view.only_problems else "")
+        text = "   ".join(part for part in parts if part)
+        return line((f"{text} ", "you"), *self._runs_note())
+
+    def _summary(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+        snapshot = scene.snapshot
+        flying = snapshot.throughput.in_flight if snapshot else 0
+        more = "" if self.pages.is_last else "+"
+        place = f"row {self.table.cursor + 1} of {len(self.table.rows)}{more}" if self.table.rows else ""
+        if not self.pages.is_first:
+            place = f"... {place}"
+        counts = snapshot.counts if snapshot else None
+        return [items.summary(counts, flying, self.pages.view, place, width)]
+
+    def _header(self, width: int) -> Line:
+        return items.header(width, self.pages.view)
+
+    def _row(self, row: ItemRow, width: int, is_current: bool) -> Line:
+        return items.draw(row, width, self.table.looks, is_current=is_current)
