@@ -86,7 +86,9 @@ async def engine_here(
     resume = home.resolve(options.resume).run_id if options.resume else None
     engine = Engine(home, stdin=sys.stdin.buffer, on_progress=on_progress)
     async with engine:
-        notices = await engine.open(configs, StartOptions(resume=resume, is_fresh=options.fresh))
+        notices = await engine.open(
+            configs, StartOptions(resume=resume, is_fresh=options.fresh, allow_code=options.allow_code)
+        )
         doors = {run_id: LocalRun(engine, run_id) for run_id in engine.runs}
         pid = os.getpid()
         server = ControlServer(home.socket_path(pid, os.environ), doors, engine.lines)

@@ -36,6 +36,8 @@ class RunOptions:
     assume_yes: bool = False
     exit_zero: bool = False
     """End with 0 although items failed or were rejected."""
+    allow_code: bool = False
+    """Whether the configs' `python` filters may run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Engine:
 
         Raises ConfigError, InputError, UsageError, RunOwned or StateError; then nothing is started.
         """
-        checked = [await self._check(config) for config in configs]
+        checked = [await self._check(config, allow_code=options.allow_code) for config in configs]
         opened: list[Opened] = []
         try:
             for one in checked:
@@ -130,13 +130,13 @@ class Engine:
             if run.id not in self._mains:
                 self._mains[run.id] = asyncio.create_task(run.main(), name=f"run {run.id}")
 
-    async def _check(self, config: RunConfig) -> Checked:
+    async def _check(self, config: RunConfig, *, allow_code: bool) -> Checked:
         if config.provider.kind == "simulator" and config.provider.base_url is None:
             config = await self._simulators.serve(config)
         _check_files(config)
         await self._caches.use(config)  # what is wrong with it is found before a run is begun
         pricer = find_prices(config.provider, config.prices, time.time(), config.request.extra)
-        return check(config, pricer, self._environ)
+        return await asyncio.to_thread(check, config, pricer, self._environ, allow_code=allow_code)
 
     async def _add(self, opened: Opened) -> None:
         config, checked = opened.config, opened.checked

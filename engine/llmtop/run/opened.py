@@ -26,10 +26,12 @@ from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.errors import ConfigError, RunOwned, StateError, UsageError
 from llmtop.policy.answers import OutputForm
+from llmtop.policy.filters import FilterChain
 from llmtop.policy.packing import PackPrompt
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
+from llmtop.run.filtering import RunFilters, chain_of
 from llmtop.run.prompts import SPOOL
 
 _GONE_FOR_GOOD = ("cancelled",)
@@ -43,6 +45,8 @@ class StartOptions:
     """Id of a run to continue; None: the unfinished one with the same fingerprint, if there is one."""
     is_fresh: bool = False
     """Start anew whatever there is."""
+    allow_code: bool = False
+    """Whether the config's `python` filters may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class Checked:
     form: OutputForm
     key: Secret | None
     pricer: Pricer
+    chain: FilterChain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +75,17 @@ class Opened:
     """What the user should know: what is continued, what is new and why."""
     is_finished: bool
     """Nothing is left to do."""
+    filters: RunFilters | None = None
+    """With what they did so far; None: the config has none."""
 
 
-def check(config: RunConfig, pricer: Pricer, environ: Mapping[str, str]) -> Checked:
-    """Look at everything that needs no input. Raises ConfigError."""
+def check(
+    config: RunConfig, pricer: Pricer, environ: Mapping[str, str], *, allow_code: bool = False
+) -> Checked:
+    """Look at everything that needs no input. Raises ConfigError, or ConfigErrors for its filters.
+
+    Blocking where a filter has processes of its own: its function is loaded in one.
+    """
     prompt = config.request.prompt
     PackPrompt(config.request.pack_prompt)
     checked = Checked(
@@ -82,6 +94,7 @@ def check(config: RunConfig, pricer: Pricer, environ: Mapping[str, str]) -> Chec
         form=OutputForm(config.request.response_format, config.request.schema),
         key=find_key(config.provider, environ),
         pricer=pricer,
+        chain=chain_of(config, allow_code=allow_code),
     )
     if config.budget.max_cost is not None and not pricer.is_known and not config.prices.allow_unknown_price:
         raise ConfigError(
@@ -207,6 +220,7 @@ class Opener:
             totals=totals,
             notices=(word, *ledger.notices),
             is_finished=not counts.pending,
+            filters=_filters(checked, folder),
         )
 
     # -- a new run ---------------------------------------------------------------------------
@@ -230,6 +244,7 @@ class Opener:
                 totals=ledger.totals(),
                 notices=(*notices, *ledger.notices),
                 is_finished=False,
+                filters=_filters(checked, None),
             )
         except BaseException:
             ledger.close()
@@ -250,6 +265,17 @@ class Opener:
     def _record(self, run_id: str) -> RunRecord:
         with LedgerReader(self._home.run_folder(run_id)) as reader:
             return reader.record()
+
+
+def _filters(checked: Checked, folder: Path | None) -> RunFilters | None:
+    """Return the run's filters, with what the results in `folder` say of them; None: it has none."""
+    if not len(checked.chain):
+        return None
+    filters = RunFilters(checked.chain)
+    if folder is not None:
+        with LedgerReader(folder) as reader:
+            filters.restore(reader.results() if filters.wants_all else reader.results_filtered())
+    return filters
 
 
 def _is_of(record: RunRecord, config: RunConfig) -> bool:

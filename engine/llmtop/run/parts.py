@@ -16,6 +16,7 @@ from llmtop.policy.retry import RetryPolicy
 from llmtop.run.books import LedgerBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
+from llmtop.run.filtering import RunFilters
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.cached import Cached, CacheUse, InFlight
@@ -40,6 +41,8 @@ class Parts:
     submitter: RealtimeSubmitter
     cached: Cached | None
     """None: the run has no cache."""
+    filters: RunFilters | None
+    """None: the run has no filters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def assemble(
         clock=run.clock,
         wall=run.wall,
     )
+    reception.filters = run.opened.filters
     cached = None if caching is None else _cached(run, exchange, reception, caching)
     packer = reception.packer = Packer(exchange, lambda: run.lane.pack_size, run.lane.choose_pack)
     submitter = RealtimeSubmitter(
@@ -103,7 +107,7 @@ def assemble(
         clock=run.clock,
         wall=run.wall,
     )
-    return Parts(line, accounts, meters, reception, submitter, cached)
+    return Parts(line, accounts, meters, reception, submitter, cached, run.opened.filters)
 
 
 def _cached(run: Run, exchange: ChatExchange, reception: Reception, caching: Caching) -> Cached:

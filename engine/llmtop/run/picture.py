@@ -80,6 +80,7 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         log=tuple(run.log),
         warnings=_warnings(run, memory, processes),
         last_command=run.last_command,
+        filters=() if run.parts.filters is None else run.parts.filters.views(),
     )
 
 
@@ -256,7 +257,7 @@ def _landed(row: Landed) -> FlightRow:
         via="rt",
         state=_landed_state(row),
         item_id=row.item_id,
-        items_done=row.done + row.rejected if row.items > 1 else row.status is not None,
+        items_done=row.done + row.rejected if row.items > 1 else int(row.status is not None),
         items=row.items,
         attempt=row.attempt.number,
         started_at=row.attempt.started_at,

@@ -104,10 +104,14 @@ class Run:
 
     async def main(self) -> None:
         """Run until closed. A bug in it ends the run with everything saved, and is raised."""
-        while not self._is_closing:
-            await self._once()
-            await self._again.wait()
-            self._again.clear()
+        try:
+            while not self._is_closing:
+                await self._once()
+                await self._again.wait()
+                self._again.clear()
+        finally:
+            if self.parts.filters is not None:
+                self.parts.filters.close()
 
     async def settled(self) -> None:
         """Wait until it has nothing to do."""
@@ -234,6 +238,8 @@ class Run:
     def finished(self, result: Result) -> None:
         """An item has a result, and the ledger has it."""
         counts = self.counts
+        if self.parts.filters is not None:
+            self.parts.filters.count(result)
         if result.status == "done":
             self.counts = replace(counts, done=counts.done + 1)
         elif result.status == "failed":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from llmtop.cleaning import clean
 from llmtop.config import values
 from llmtop.config.suggest import did_you_mean
 from llmtop.errors import ConfigError, ConfigErrors
@@ -109,7 +110,8 @@ def _built(
     settings = read_settings(cls, own, where, faults)
     rejects = read_settings(RejectSettings, shared, where, faults)
     if use == "python" and not allow_code:
-        faults.append(ConfigError(where, "runs code of yours, which is not enabled", _NOT_ALLOWED))
+        named = f" ({clean(settings.call, limit=200)})" if settings is not None else ""
+        faults.append(ConfigError(where, f"runs code of yours{named}, which is not enabled", _NOT_ALLOWED))
         return None
     if settings is None or rejects is None:
         return None

@@ -7,12 +7,12 @@ by line ends. Keys, numbers and truths are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from llmtop.model import Item
-from llmtop.policy.filters.duplicate import DigestMemory
+from llmtop.policy.filters.duplicate import DigestMemory, Duplicate
 from llmtop.policy.filters.verdicts import (
     Changed,
     Filter,
@@ -100,22 +100,89 @@ class FilterChain:
 
     def run(self, output: Any, item: Item, seen: Seen) -> ChainResult:
         """Filter an output: a text, or a parsed JSON value. Raises for none."""
+        passage = self.passage(output, item, seen)
+        passage.go_on()
+        return passage.result
+
+    def passage(self, output: Any, item: Item, seen: Seen, elsewhere: Collection[int] = ()) -> Passage:
+        """Begin to filter an output, for a caller that asks the filters at the places `elsewhere` itself."""
+        return Passage(self.steps, output, item, seen, elsewhere)
+
+    def remember(self, output: Any, item: Item, seen: Seen) -> None:
+        """Tell `seen` of an output that was accepted before, as the filters that compare outputs would."""
         context = FilterContext(item, seen, output)
-        trail: list[Mapping[str, Any]] = []
-        for place, step in enumerate(self.steps, start=1):
-            name = step.filter.name
-            output, verdict = _applied(step.filter, output, context)
-            if isinstance(verdict, Pass):
-                continue
-            entry = {"use": name, "place": place, "hits": verdict.hits}
-            if isinstance(verdict, Rejected):
-                trail.append({**entry, "reason": verdict.reason})
-                text = _whole(output)
-                rejection = Rejection(name, place, verdict.rule, verdict.reason, text, step)
-                return ChainResult(output, tuple(trail), rejection)
-            trail.append({**entry, "what": verdict.what})
-            context = replace(context, value=output)
-        return ChainResult(output, tuple(trail))
+        for step in self.steps:
+            if step.filter.name == Duplicate.name:
+                step.filter.apply(_whole(output), context)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A filter that the chain does not run itself, and the texts of the output to ask it about."""
+
+    place: int
+    texts: tuple[str, ...]
+
+
+class Passage:
+    """One output on its way through a chain."""
+
+    def __init__(
+        self, steps: Sequence[Step], output: Any, item: Item, seen: Seen, elsewhere: Collection[int]
+    ) -> None:
+        self._steps = steps
+        self._elsewhere = elsewhere
+        self._output = output
+        self._context = FilterContext(item, seen, output)
+        self._trail: list[Mapping[str, Any]] = []
+        self._rejection: Rejection | None = None
+        self._place = 1
+
+    @property
+    def result(self) -> ChainResult:
+        """What became of the output so far."""
+        return ChainResult(self._output, tuple(self._trail), self._rejection)
+
+    def go_on(self) -> Asked | None:
+        """Run filters until one is to be asked elsewhere, which is returned; None: it is through."""
+        while self._place <= len(self._steps) and self._rejection is None:
+            rule = self._steps[self._place - 1].filter
+            if self._place in self._elsewhere:
+                return Asked(self._place, tuple(_texts(self._output)))
+            self._take(rule.name, *_applied(rule, self._output, self._context))
+        return None
+
+    def told(self, verdicts: Sequence[Verdict]) -> None:
+        """Go past the filter that was asked elsewhere: its verdicts on the texts, in their order."""
+        rule = _AsTold(self._steps[self._place - 1].filter.name, verdicts)
+        self._take(rule.name, *_applied(rule, self._output, self._context))
+
+    def _take(self, name: str, output: Any, verdict: Verdict) -> None:
+        place, self._place = self._place, self._place + 1
+        if isinstance(verdict, Pass):
+            return
+        self._output = output
+        entry = {"use": name, "place": place, "hits": verdict.hits}
+        if isinstance(verdict, Rejected):
+            self._trail.append({**entry, "reason": verdict.reason})
+            text, step = _whole(output), self._steps[place - 1]
+            self._rejection = Rejection(name, place, verdict.rule, verdict.reason, text, step)
+            return
+        self._trail.append({**entry, "what": verdict.what})
+        self._context = replace(self._context, value=output)
+
+
+class _AsTold:
+    """A filter that says what it was told, text by text."""
+
+    sees: Literal["leaf", "whole"] = "leaf"
+
+    def __init__(self, name: str, verdicts: Sequence[Verdict]) -> None:
+        self.name = name
+        self._verdicts = iter(verdicts)
+
+    def apply(self, text: str, context: FilterContext) -> Verdict:
+        return next(self._verdicts)
 
 
 class FilterCounts:
@@ -200,8 +267,10 @@ def _mapped(value: Any, leaf: Callable[[str], str], depth: int) -> Any:
 
 
 def _whole(output: Any) -> str:
-    if isinstance(output, str):
-        return output
+    return output if isinstance(output, str) else "\n".join(_texts(output))
+
+
+def _texts(output: Any) -> list[str]:
     leaves: list[str] = []
 
     def keep(text: str) -> str:
@@ -209,4 +278,4 @@ def _whole(output: Any) -> str:
         return text
 
     _mapped(output, keep, 0)
-    return "\n".join(leaves)
+    return leaves

@@ -3,8 +3,8 @@
     def check(text: str, fields: dict) -> None | bool | str | dict
 
 None and True pass; a text takes the answer's place; False, or {"reject": "why"}, rejects it. An
-exception rejects that answer and harms no other. The function runs where the chain runs; `workers`
-is for whoever owns the processes.
+exception rejects that answer and harms no other. Without `workers` the function runs where the
+chain runs; with them whoever owns the processes asks it there, by the settings that stand here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, ClassVar, Literal, Protocol
 
 from llmtop.cleaning import clean
-from llmtop.config import values
+from llmtop.config import amounts, values
 from llmtop.config.suggest import did_you_mean
 from llmtop.errors import ConfigError
 from llmtop.policy.filters.settings import setting
@@ -51,6 +51,22 @@ class PythonSettings:
     """"module:function", or "file.py:function"; a relative file is relative to the config."""
     workers: int = setting(values.whole(0, 64), 0)
     """Processes for work that keeps a core busy; 0: in the run's own process."""
+    time_limit: float | None = setting(amounts.duration(0, 3600, is_open=True), None)
+    """Seconds for one answer, in a process of its own; None: `TIME_LIMIT_S`."""
+    memory_limit: int | None = setting(amounts.size(2**26, 2**40), None)
+    """Bytes of address space of such a process; None: `MEMORY_LIMIT_BYTES`."""
+
+    def __post_init__(self) -> None:
+        for name, is_said in (
+            ("time_limit", self.time_limit is not None),
+            ("memory_limit", self.memory_limit is not None),
+        ):
+            if is_said and not self.workers:
+                raise ConfigError(name, "has no effect in the run's own process", "Set workers = 1 or more.")
+
+
+TIME_LIMIT_S = 10.0
+MEMORY_LIMIT_BYTES = 2 * 2**30
 
 
 def load_function(call: str) -> FilterFunction:
@@ -66,7 +82,7 @@ def load_function(call: str) -> FilterFunction:
     except ModuleNotFoundError as error:
         missing = clean(str(error.name), limit=80)
         raise ConfigError("call", f'needs the module "{missing}", which is not installed', _FORM) from None
-    except Exception as error:  # the user's code may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # the user's code may raise anything while it is imported
         said = clean(f"{type(error).__name__}: {error}", limit=200)
         raise ConfigError("call", f"{clean(place, limit=200)} cannot be loaded ({said})") from None
     function = getattr(module, name, None)
@@ -104,22 +120,34 @@ class PythonFunction:
     def __init__(
         self, settings: PythonSettings, load: Callable[[str], FilterFunction] = load_function
     ) -> None:
-        self._function = load(settings.call)
-        self.workers = settings.workers
+        self.settings = settings
+        self._load = load
+        self._function = None if settings.workers else load(settings.call)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is to be asked in a process of its own; `apply` still works, and loads it here."""
+        return self.settings.workers > 0
 
     def apply(self, text: str, context: FilterContext) -> Verdict:
-        try:
-            said = self._function(text, dict(context.item.fields))
-        except Exception as error:  # the user's code may raise anything, and only this answer is concerned
-            return Rejected(self.name, clean(f"made it raise {type(error).__name__}: {error}", limit=200))
-        if said is None or said is True:
-            return PASS
-        if said is False:
-            return Rejected(self.name, "is refused by it")
-        if isinstance(said, str):
-            return PASS if said == text else Changed(said, 1, "changed by it")
-        if isinstance(said, Mapping) and isinstance(said.get("reject"), str):
-            return Rejected(self.name, clean(said["reject"], limit=200) or "is refused by it")
-        return Rejected(
-            self.name, f"made it return {type(said).__name__}, and not a text, a truth or a reason"
-        )
+        if self._function is None:
+            self._function = self._load(self.settings.call)
+        return judged_by(self._function, text, context.item.fields)
+
+
+def judged_by(function: FilterFunction, text: str, fields: Mapping[str, Any]) -> Verdict:
+    """Return what a user's function says to a text, as a verdict, whatever it does."""
+    name = PythonFunction.name
+    try:
+        said = function(text, dict(fields))
+    except Exception as error:  # the user's code may raise anything, and only this answer is concerned
+        return Rejected(name, clean(f"made it raise {type(error).__name__}: {error}", limit=200))
+    if said is None or said is True:
+        return PASS
+    if said is False:
+        return Rejected(name, "is refused by it")
+    if isinstance(said, str):
+        return PASS if said == text else Changed(said, 1, "changed by it")
+    if isinstance(said, Mapping) and isinstance(said.get("reject"), str):
+        return Rejected(name, clean(said["reject"], limit=200) or "is refused by it")
+    return Rejected(name, f"made it return {type(said).__name__}, and not a text, a truth or a reason")
