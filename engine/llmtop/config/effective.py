@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from llmtop.config.amounts import TOKENS_PER_PRICE, spell_duration, spell_money, spell_size
-from llmtop.config.filter_tables import spelled
+from llmtop.config.filter_tables import names_of
 from llmtop.config.keys import KEYS, SECTIONS
 from llmtop.config.kinds import effective_base_url, key_variable
 from llmtop.config.schema import Range, RunConfig
@@ -60,7 +60,7 @@ def _spell(config: RunConfig, key: str) -> str:
     if value is None or value == {} or value == ():
         return _NOT_SET
     if key == "filters":
-        return spelled(value)
+        return ", ".join(names_of(value))
     return _spell_value(key, value)
 
 

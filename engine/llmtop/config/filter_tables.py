@@ -8,7 +8,7 @@ schema that a `json_schema` filter names as a file is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,9 @@ def judging_part(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def spelled(tables: Sequence[Mapping[str, Any]]) -> str:
-    """Return the names of the filters, in order; a function of the user's own is named."""
-    return ", ".join(_spelled(tables))
-
-
-def _spelled(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for table in tables:
-        use = str(table.get("use", "?"))
-        yield f"{use} ({table.get('call')})" if use == "python" else use
+def names_of(tables: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the filters, in order, with the function where it is the user's own."""
+    return tuple(
+        f"python ({table.get('call')})" if table.get("use") == "python" else str(table.get("use", "?"))
+        for table in tables
+    )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llmtop.adapters.prices import find_prices
 from llmtop.adapters.sources import open_source
+from llmtop.config.filter_tables import names_of
 from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
 from llmtop.policy.rendering import chat_request, needed_fields
 from llmtop.policy.template import Template
+from llmtop.run.filtering import chain_of
 
 __all__ = ["Plan", "plan_of"]
 
@@ -22,12 +25,21 @@ _SAMPLE = 200
 _PROBE_TOKENS = 1_000_000
 
 
-def plan_of(configs: Sequence[RunConfig]) -> tuple[Plan, ...]:
-    """Return one plan a config; several share a process. Raises InputError and ConfigError as a run would."""
+def plan_of(configs: Sequence[RunConfig], *, allow_code: bool = False) -> tuple[Plan, ...]:
+    """Return one plan a config; several share a process.
+
+    Raises InputError, ConfigError and ConfigErrors as a run would. A `python` filter is loaded, not called.
+    """
+    for config in configs:
+        chain_of(config, allow_code=allow_code)
     works = [_workload(config) for config in configs]
-    if len(works) == 1:
-        return (plan(works[0]),)
-    return (*(plan(work) for work in works), plan_together(works))
+    plans = [_with_filters(plan(work), config) for work, config in zip(works, configs, strict=True)]
+    return tuple(plans) if len(works) == 1 else (*plans, plan_together(works))
+
+
+def _with_filters(made: Plan, config: RunConfig) -> Plan:
+    code = (str(table["call"]) for table in config.filters if table.get("use") == "python")
+    return replace(made, filters=names_of(config.filters), code=tuple(dict.fromkeys(code)))
 
 
 def _workload(config: RunConfig) -> Workload:

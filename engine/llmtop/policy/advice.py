@@ -78,6 +78,10 @@ class Plan:
     memory_bytes: int
     advice: tuple[str, ...]
     assumptions: tuple[str, ...]
+    filters: tuple[str, ...] = ()
+    """What looks at every answer, in order; a function of the user's own is named."""
+    code: tuple[str, ...] = ()
+    """Functions of the user's own that the run would call."""
 
 
 def plan(work: Workload) -> Plan:

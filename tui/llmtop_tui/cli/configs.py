@@ -28,6 +28,9 @@ SetOption = Annotated[
         help="Any config key, dotted, like retry.max_attempts=3; may be repeated.",
     ),
 ]
+AllowCodeOption = Annotated[
+    bool, option("--allow-code", help="Let `python` filters of the config run the code that they name.")
+]
 LimitOption = Annotated[
     str | None, typer.Option("--limit", metavar="N", help="Only the first N items.", show_default=False)
 ]

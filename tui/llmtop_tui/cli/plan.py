@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmtop.cleaning import clean
 from llmtop_tui.cli.common import Common
 from llmtop_tui.cli.configs import (
+    AllowCodeOption,
     ConcurrencyOption,
     ConfigArguments,
     CostOption,
@@ -23,9 +24,8 @@ from llmtop_tui.figures import usd, usd_exact
 from llmtop_tui.format import age, count, memory
 
 if TYPE_CHECKING:
-    from llmtop.control.launch import Plan
-
     from llmtop.config.schema import RunConfig
+    from llmtop.control.launch import Plan
 
 
 def plan(
@@ -38,6 +38,7 @@ def plan(
     max_tokens_per_minute: TokensOption = None,
     max_cost: CostOption = None,
     output: OutputOption = None,
+    allow_code: AllowCodeOption = False,
 ) -> int:
     """What a run would be; nothing is sent.
 
@@ -51,14 +52,15 @@ def plan(
         "budget.max_cost": max_cost,
         "output.path": output,
     }
-    return show_plans(common, load_all(configs, overrides=set_ or (), flags=flags))
+    loaded = load_all(configs, overrides=set_ or (), flags=flags)
+    return show_plans(common, loaded, allow_code=allow_code)
 
 
-def show_plans(common: Common, configs: Sequence[RunConfig]) -> int:
+def show_plans(common: Common, configs: Sequence[RunConfig], *, allow_code: bool = False) -> int:
     """Print the plans of these runs; return 0."""
     from llmtop.control.launch import plan_of
 
-    plans = plan_of(configs)
+    plans = plan_of(configs, allow_code=allow_code)
     if common.is_json:
         put_json([as_object(each) for each in plans])
         return 0
@@ -80,6 +82,8 @@ def lines(each: Plan) -> list[str]:
         f"held by    {clean(each.bound_by)}: {clean(each.bounds[0].detail)}",
         *(f"           {clean(bound.detail)} alone: {age(bound.duration_s)}" for bound in each.bounds[1:]),
         f"memory     about {memory(each.memory_bytes)}",
+        *([f"filters    {clean(', '.join(each.filters))}"] if each.filters else []),
+        *(f"runs code  {clean(call)}, on every answer" for call in each.code),
         *(f"advice     {clean(line)}" for line in each.advice),
         *(f"assumed    {clean(line)}" for line in each.assumptions),
     ]
@@ -105,6 +109,8 @@ def as_object(each: Plan) -> dict[str, Any]:
             for bound in each.bounds
         ],
         "memory_bytes": each.memory_bytes,
+        "filters": list(each.filters),
+        "runs_code": list(each.code),
         "advice": list(each.advice),
         "assumptions": list(each.assumptions),
     }

@@ -13,6 +13,7 @@ from llmtop.errors import StateError, UsageError
 from llmtop.snapshot import RunLine
 from llmtop_tui.cli.common import Common, option
 from llmtop_tui.cli.configs import (
+    AllowCodeOption,
     ConcurrencyOption,
     ConfigArguments,
     CostOption,
@@ -56,6 +57,7 @@ def run(
     dry_run: Annotated[bool, option("--dry-run", help="As `llmtop plan`: nothing is sent.")] = False,
     yes: YesOption = False,
     exit_zero: ExitZeroOption = False,
+    allow_code: AllowCodeOption = False,
     slow: SlowOption = False,
 ) -> int:
     """Start the runs of these TOML files, with the dashboard.
@@ -75,7 +77,7 @@ def run(
         raise UsageError("--fresh", "contradicts --resume", "Keep one of them")
     loaded = load_all(configs, overrides=set_ or (), flags=flags)
     if dry_run:
-        return show_plans(common, loaded)
+        return show_plans(common, loaded, allow_code=allow_code)
     if resume is not None and len(loaded) != 1:
         raise UsageError(
             "--resume",
@@ -83,7 +85,8 @@ def run(
             "Leave it out: resuming is the default",
         )
     resumed = loaded[0].name if resume == BARE_RESUME else resume
-    return start(common, loaded, Start(display, detach, resumed, fresh, yes, exit_zero, slow))
+    how = Start(display, detach, resumed, fresh, yes, exit_zero, slow, allow_code)
+    return start(common, loaded, how)
 
 
 BARE_RESUME = ""

@@ -44,6 +44,7 @@ class Start:
     is_yes: bool = False
     is_exit_zero: bool = False
     is_slow: bool = False
+    allow_code: bool = False
 
 
 def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
@@ -53,10 +54,10 @@ def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
     from llmtop.control.spawning import RunOptions
 
     display = how.display or default_display(common)
-    if not (how.is_yes or display == "json" or is_affordable(configs)):
+    if not (how.is_yes or display == "json" or is_affordable(configs, allow_code=how.allow_code)):
         say("llmtop: nothing was sent")
         return CANCELLED
-    options = RunOptions(how.resume, how.is_fresh, how.is_yes, how.is_exit_zero)
+    options = RunOptions(how.resume, how.is_fresh, how.is_yes, how.is_exit_zero, how.allow_code)
     if how.is_detached:
         return asyncio.run(_detach(common, configs, options))
     if display == "full":
@@ -74,14 +75,16 @@ def default_display(common: Common) -> Display:
     return "full" if can_draw(os.environ) else "plain"
 
 
-def is_affordable(configs: Sequence[RunConfig]) -> bool:
+def is_affordable(configs: Sequence[RunConfig], *, allow_code: bool = False) -> bool:
     """Return whether to go on: asks once, on a terminal, when a run without a cap looks expensive."""
     capless = [each for each in configs if each.budget.max_cost is None and each.provider.kind != "simulator"]
     if not capless or not (os.isatty(0) and os.isatty(2)):
         return True
     from llmtop.control.launch import plan_of
 
-    expected = plan_of(capless)[-1].realtime_pusd  # the last one is that of all together
+    expected = plan_of(capless, allow_code=allow_code)[
+        -1
+    ].realtime_pusd  # the last one is that of all together
     if expected is None or expected <= ASK_FROM_PUSD:
         return True
     sys.stderr.write(f"This may cost about {usd(expected)}, and no cap is set (--max-cost). Go on? [y/N] ")

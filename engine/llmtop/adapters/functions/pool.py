@@ -75,7 +75,7 @@ class FunctionPool:
         if not texts:
             return []
         with self._free:
-            worker = self._idle.pop() if self._idle else _Worker(self._settings)
+            worker = self._idle_one() or _Worker(self._settings)
             self._alive.add(worker)
             try:
                 verdicts = worker.ask(texts, fields)
@@ -87,6 +87,15 @@ class FunctionPool:
                 raise
             self._idle.append(worker)
             return verdicts
+
+    def _idle_one(self) -> _Worker | None:
+        """Return a worker that waits for a question; one that ended meanwhile is nobody's fault."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            self._alive.discard(worker)
+        return None
 
     def close(self) -> None:
         """End all workers. Safe to call twice."""
@@ -136,6 +145,11 @@ class _Worker:
         if "fault" in word:
             raise _Failure(f"could not be given to it: {word['fault'][1]}")
         return self._process
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
 
     def end(self) -> None:
         """End it and whatever it has started."""
