@@ -50,6 +50,8 @@ class Books:
     reasoning_tokens: int = 0
     served_ids: Counter[str] = field(default_factory=Counter)
     """Id in the prompt (the prompt's reference where it has none) -> good answers that it got."""
+    pack_sizes: Counter[int] = field(default_factory=Counter)
+    """Items in a request (1 for a prompt that is not packed) -> requests that were let in."""
     batches_created: Counter[str] = field(default_factory=Counter)
     """Batch jobs by API: openai, anthropic, gemini; those whose answer was lost included."""
     batches_twice: int = 0
@@ -129,5 +131,6 @@ class Books:
             "ids_served_twice": sum(1 for count in self.served_ids.values() if count > 1),
         }
         arrivals = {str(second): count for second, count in sorted(self.arrivals.items())}
+        sizes = {str(size): count for size, count in sorted(self.pack_sizes.items())}
         shown = {"served_ids": dict(self.served_ids)} if has_ids else {}
-        return {**plain, **counted, **ids, "arrivals": arrivals, **shown}
+        return {**plain, **counted, **ids, "pack_sizes": sizes, "arrivals": arrivals, **shown}

@@ -64,7 +64,7 @@ def _loaded(text: str) -> Any:
 
 
 def troubled(profile: Profile, draws: Draws, pairs: Pairs) -> Pairs:
-    """Return the answers with items dropped, doubled, swapped or invented."""
+    """Return the answers with items dropped, doubled, swapped, invented, or in another order."""
     trouble = profile.pack_trouble
     if not trouble:
         return pairs
@@ -81,17 +81,22 @@ def troubled(profile: Profile, draws: Draws, pairs: Pairs) -> Pairs:
         kept[:2] = [(first, two), (second, one)]
     if draws.uniform("extra") < trouble.get("extra", 0.0):
         kept.append(("nobody-asked", "An answer to a question that was not asked."))
+    if draws.uniform("shuffled") < trouble.get("shuffled", 0.0):
+        kept.sort(key=lambda pair: draws.uniform(f"place of {pair[0]}"))
     return kept
 
 
 def spoiled_json(profile: Profile, draws: Draws, text: str, ids: Sequence[str]) -> str:
-    """Return the text of a pack's answer as it is sent: cut, fenced, or broken by a poisonous item."""
+    """Return the text of a pack's answer as it is sent: cut, fenced, or broken by a poisonous item.
+
+    `ids`: those of the pack; none where one item is asked alone, whose answer is left as it is.
+    """
     if profile.poison_pattern:
         poison = re.compile(profile.poison_pattern)
         if any(poison.search(id_) for id_ in ids):
             return text[: len(text) // 2] + '", oops'
     trouble = profile.pack_trouble
-    if not trouble:
+    if not trouble or not ids:
         return text
     if draws.uniform("truncated") < trouble.get("truncated", 0.0):
         return text[: int(len(text) * (0.2 + 0.7 * draws.uniform("cut at")))]

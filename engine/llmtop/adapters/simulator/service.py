@@ -155,6 +155,7 @@ class Service:
         once finds its place free.
         """
         self.books.begin()
+        self.books.pack_sizes[max(1, len(call.prompt.items))] += 1
         job = self._plan(call, now, dialect)
         ending: Ending = "abandoned"
         try:

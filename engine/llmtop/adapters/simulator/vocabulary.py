@@ -58,6 +58,7 @@ UNBILLED_FAULTS = frozenset(
 PACK_TROUBLES: dict[str, str] = {
     "dropped": "an item has no answer (share of items)",
     "duplicated": "an item is answered twice (share of items)",
+    "shuffled": "the answers stand in another order (share of packs)",
     "swapped": "two items have each other's answer (share of packs)",
     "extra": "an answer for an id that nobody asked about (share of packs)",
     "truncated": "the JSON ends too early (share of packs)",

@@ -1,0 +1,215 @@
+"""Several items share a request, from the input file to the provider's own books and back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from whole_runs import Desk, each_once, simulator, until
+
+from llmtop.adapters.simulator import reference_of
+from llmtop.model import PUSD_PER_USD, Command
+
+_SIZE = 8
+
+
+def _mark(id_: str) -> str:
+    """What the simulator says at the end of its answer to an item of `Desk.items`, packed or alone."""
+    return f"(id {id_}, ref {reference_of(f'Explain: rain on the roof {id_}, id: {id_}')})."
+
+
+def _assert_own_answers(desk: Desk, ids: list[str]) -> None:
+    """Every item is written once, done, with the answer to its own prompt."""
+    results = desk.results()
+    assert desk.written_ids() == each_once(ids)
+    strays = [
+        row["id"] for row in results if row["status"] != "done" or _mark(row["id"]) not in row["output"]
+    ]
+    assert strays == []
+
+
+def _spent(desk: Desk) -> int:
+    return int(desk.rows("SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts")[0][0])
+
+
+def _packed(desk: Desk, base_url: str, size: int | str = _SIZE, **tables: Any) -> Any:
+    execution = {"items_per_request": size, "concurrency": 4} | tables.pop("execution", {})
+    return desk.config(base_url, execution=execution, **tables)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {},
+        {"dropped": 0.1},
+        {"shuffled": 1.0},
+        {"duplicated": 0.1},
+        {"extra": 1.0},
+        {"truncated": 0.4},
+        {"fenced": 1.0},
+        {"dropped": 0.05, "shuffled": 0.5, "duplicated": 0.05, "extra": 0.5, "truncated": 0.2, "fenced": 0.5},
+    ],
+    ids=lambda trouble: " ".join(trouble) or "none",
+)
+@pytest.mark.parametrize("form", ["text", "schema"])
+async def test_whatever_a_model_does_to_packs_every_item_ends_with_its_own_answer(
+    desk: Desk, trouble: dict[str, float], form: str
+) -> None:
+    ids = desk.items(120)
+    request: dict[str, Any] = {"response_format": form}
+    if form == "schema":
+        schema = {
+            "type": "object",
+            "properties": {"id": {"type": "string"}, "title": {"type": "string"}},
+            "required": ["id", "title"],
+            "additionalProperties": False,
+        }
+        (desk.folder / "schema.json").write_text(json.dumps(schema))
+        request["schema_file"] = "schema.json"
+    async with simulator(pack_trouble=trouble) as server:
+        config = _packed(desk, server.base_url, request=request)
+
+        assert await desk.goes_on(config) == 0
+
+        if form == "text":
+            _assert_own_answers(desk, ids)
+        else:
+            assert desk.written_ids() == each_once(ids)
+            assert all(row["output"]["id"] == row["id"] for row in desk.results())
+        assert server.books.billed_pusd == _spent(desk)
+        least = math.ceil(len(ids) / _SIZE)
+        assert server.books.received <= (least if not trouble else 5 * least)
+        line_sum = sum(Decimal(row["cost_usd"]) for row in desk.results())
+        assert int(line_sum * PUSD_PER_USD) == server.books.billed_pusd
+
+
+async def test_an_item_that_spoils_its_packs_costs_its_neighbours_a_logarithm_of_requests(
+    desk: Desk,
+) -> None:
+    ids = desk.items(160)
+    async with simulator(poison_pattern=r"^m-(5|77)$") as server:
+        assert await desk.goes_on(_packed(desk, server.base_url, 16)) == 0
+
+        _assert_own_answers(desk, ids)
+        spoiled = desk.rows("SELECT COUNT(*) FROM attempts WHERE outcome = 'partial'")[0][0]
+        assert spoiled <= 2 * math.log2(16)
+        assert server.books.received <= 10 + 2 * 2 * math.log2(16)
+
+
+async def test_answers_cut_at_the_limit_give_their_whole_entries(desk: Desk) -> None:
+    ids = desk.items(64)
+    async with simulator(faults={"length": 1.0}, fault_tries=1) as server:
+        config = _packed(desk, server.base_url, 16, execution={"concurrency": 1})
+
+        assert await desk.goes_on(config) in (0, 7, 8)
+
+        results = {row["id"]: row for row in desk.results()}
+        assert list(results) and desk.written_ids() == each_once(ids)
+        for id_, row in results.items():
+            if row["status"] == "done":
+                assert _mark(id_) in row["output"]
+            else:
+                assert row["error"]["type"] == "truncated"
+        first = desk.rows("SELECT COUNT(*) FROM results WHERE attempts = 1 AND status = 'done'")[0][0]
+        assert first >= 16
+        assert server.books.billed_pusd == _spent(desk)
+
+
+async def test_an_item_that_no_request_answers_fails_alone_and_says_why(desk: Desk) -> None:
+    ids = desk.items(40)
+    async with simulator(always_fail=r"^m-13$", always_fail_kind="http_500") as server:
+        config = _packed(desk, server.base_url, retry={"max_attempts": 2})
+        await desk.goes_on(config)
+
+    results = {row["id"]: row for row in desk.results()}
+    assert results.keys() == set(ids)
+    failed = [row for row in results.values() if row["status"] != "done"]
+    assert [(row["id"], row["error"]["type"]) for row in failed] == [("m-13", "server_error")]
+    assert all(_mark(id_) in row["output"] for id_, row in results.items() if id_ != "m-13")
+
+
+async def test_a_killed_packed_run_goes_on_and_keeps_each_item_once(desk: Desk) -> None:
+    ids = desk.items(400)
+    async with simulator(latency_s=0.15, pack_trouble={"dropped": 0.05}) as server:
+        config = _packed(desk, server.base_url)
+        process = await desk.started("run", config)
+        await until(lambda: server.books.served >= 8)
+        process.kill()
+        await process.communicate()
+        accepted = desk.lines()
+        assert 0 < len(accepted) < len(ids)
+        server.change({"latency_s": 0.0})
+
+        assert await desk.goes_on(config) == 0
+
+        _assert_own_answers(desk, ids)
+        assert accepted.items() <= desk.lines().items()
+        unsent = desk.rows("SELECT COUNT(*) FROM items WHERE seq NOT IN (SELECT seq FROM sends)")
+        assert unsent == [(0,)]
+        lost = desk.rows("SELECT COUNT(*) FROM attempts WHERE is_maybe_billed = 1")[0][0]
+        assert 0 < lost <= 4
+        twice = sum(1 for times in server.books.served_ids.values() if times > 1)
+        assert twice <= lost * _SIZE
+
+
+async def test_concurrency_and_pack_size_reach_the_provider_and_so_does_a_live_change(desk: Desk) -> None:
+    ids = desk.items(600)
+    async with simulator(latency_s=0.1) as server:
+        books = server.books
+        config = _packed(desk, server.base_url, 12, execution={"concurrency": 3})
+        async with desk.engine(config) as (run,):
+            await _until_now(lambda: books.served >= 6)
+            assert set(books.pack_sizes) == {12}
+            assert books.max_in_flight == 3
+
+            said = await run.command(Command("set", "test", {"items_per_request": "5", "concurrency": "6"}))
+            assert said.is_ok
+            await _until_now(lambda: books.pack_sizes[5] >= 12)
+            assert books.max_in_flight == 6
+            books.pack_sizes.clear()
+            server.change({"latency_s": 0.0})
+            await run.settled()
+
+        assert books.pack_sizes.keys() <= {5, 600 % 5 or 5, *range(1, 5)}
+        assert books.pack_sizes[5] > 10
+        _assert_own_answers(desk, ids)
+        assert desk.rows("SELECT old, new, origin FROM decisions WHERE what = 'pack'") == [
+            ("12", "5", "test")
+        ]
+
+
+async def test_the_cap_is_never_passed_by_packs_at_concurrency_200(desk: Desk) -> None:
+    ids = desk.items(6000)
+    cap = Decimal("0.02")
+    async with simulator(latency_s=0.02, pack_trouble={"dropped": 0.02}) as server:
+        config = _packed(
+            desk, server.base_url, 5, execution={"concurrency": 200}, budget={"max_cost": float(cap)}
+        )
+        async with desk.engine(config) as (run,):
+            await run.settled()
+            assert run.exit_code == 6
+            assert 0 < run.counts.done < len(ids)
+
+        assert server.books.billed_pusd <= cap * PUSD_PER_USD
+        assert server.books.billed_pusd == _spent(desk)
+
+
+async def test_packs_of_one_are_no_packs(desk: Desk) -> None:
+    ids = desk.items(20)
+    async with simulator() as server:
+        assert await desk.goes_on(_packed(desk, server.base_url, 1)) == 0
+
+        assert server.books.pack_sizes == {1: 20}
+        assert {row["pack_id"] for row in desk.results()} == {None}
+        assert desk.rows("SELECT COUNT(*) FROM packed") == [(0,)]
+        _assert_own_answers(desk, ids)
+
+
+async def _until_now(condition: Any) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.005)
