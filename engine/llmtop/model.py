@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from llmtop.frozen import value
+
 PUSD_PER_USD = 10**12
 
 ItemStatus = Literal["done", "rejected", "failed"]
@@ -67,7 +69,7 @@ class Outcome(StrEnum):
         return self.value.startswith("stop.")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Item:
     """One unit of input.
 
@@ -84,7 +86,7 @@ class Item:
     """Line number in the input file, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Usage:
     """Tokens of one answer. Input includes cached tokens, output includes reasoning tokens."""
 
@@ -106,7 +108,7 @@ class ItemError:
     http_status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChatRequest:
     """What is asked, before it is put into a provider's words."""
 
@@ -121,7 +123,7 @@ class ChatRequest:
     """A ready request body from the input: taken as is, only the model is filled in where it has none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WireRequest:
     """What goes over the wire. The key is not in it: the transport adds it at the last moment."""
 
@@ -131,7 +133,7 @@ class WireRequest:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LimitHeaders:
     """What the answer's headers say about one limit (None: not said)."""
 
@@ -142,7 +144,7 @@ class LimitHeaders:
     window_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """A usable answer of the provider."""
 
@@ -188,7 +190,7 @@ class ProviderError:
 Reply = Answer | ProviderError
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RawReply:
     """An HTTP answer as it came: status, headers with lower-case names, decoded body."""
 
@@ -197,7 +199,7 @@ class RawReply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One try to get an answer: written before the bytes leave, settled when the outcome is known."""
 
@@ -214,7 +216,7 @@ class Attempt:
     """The other items of a pack, by seq."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptEnd:
     """How an attempt ended."""
 
@@ -236,7 +238,7 @@ class AttemptEnd:
     """The raw answer, cut to what the ledger keeps."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """What an item came to."""
 
@@ -322,7 +324,7 @@ class Acknowledgement:
     """The first snapshot version that shows the effect."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunCounts:
     """Items by what they came to."""
 

@@ -7,7 +7,8 @@ per item, or the declared maximum where the provider reserves that. Pure.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from llmtop.frozen import value
 
 _FIRST_TOKENS_PER_BYTE = 1.0 / 3.0
 _FIRST_OUTPUT_TOKENS = 256.0
@@ -41,7 +42,7 @@ class _Mean:
         return self._count > 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TokenEstimate:
     """Tokens of one request before it leaves."""
 

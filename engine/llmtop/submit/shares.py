@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from llmtop.frozen import value
 from llmtop.model import Answer, ItemError, Result, Usage
 from llmtop.policy.packing import share, share_usage
 from llmtop.submit.work import Flight, Landed, Work
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Share:
     """One item's part of a request."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from llmtop.frozen import value
 from llmtop.model import (
     Attempt,
     AttemptEnd,
@@ -86,7 +87,7 @@ class Flight:
     """Whether its bytes may have left."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Landed:
     """A request that has come back, for the table."""
 

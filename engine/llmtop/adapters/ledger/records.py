@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmtop.frozen import value
 from llmtop.model import Attempt, AttemptEnd, CommandVerb, Decision, Result, RunCounts
 from llmtop.snapshot import RunState
 
@@ -46,7 +47,7 @@ class RunRecord:
     """Running time over all starts."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finish:
     """An item's result, with the end of the attempt that brought it (None: none, or put apart)."""
 

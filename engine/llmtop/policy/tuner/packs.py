@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from llmtop.frozen import value
+
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
 _MEMORY = 600.0
 _FEW, _SOME = 20.0, 60.0
@@ -51,7 +53,7 @@ class _Arm:
         return self.good_per_request / self.size
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Binding:
     """What a request takes from the lane: slots, and what limits the rate (None: no such limit)."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from llmtop.frozen import value
 from llmtop.model import LimitHeaders, Outcome
 
 _RECORDS = 2000
@@ -16,7 +16,7 @@ _STEPWISE = ("accepted", "probe: is there more", "same burst", "filled")
 """The reasons for which a number moves in many small steps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Report:
     """How one request ended, for the lane that let it leave. Tokens: the provider's count, 0: unknown."""
 
