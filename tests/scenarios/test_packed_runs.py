@@ -13,6 +13,9 @@ from whole_runs import Desk, each_once, simulator, until
 
 from llmtop.adapters.simulator import reference_of
 from llmtop.model import PUSD_PER_USD, Command
+from llmtop.run.picture import picture
+from llmtop.run.run import Run
+from llmtop.snapshot import Knob, MemoryView, ProcessView
 
 _SIZE = 8
 
@@ -26,9 +29,8 @@ def _assert_own_answers(desk: Desk, ids: list[str]) -> None:
     """Every item is written once, done, with the answer to its own prompt."""
     results = desk.results()
     assert desk.written_ids() == each_once(ids)
-    strays = [
-        row["id"] for row in results if row["status"] != "done" or _mark(row["id"]) not in row["output"]
-    ]
+    assert {row["status"] for row in results} == {"done"}
+    strays = [row["id"] for row in results if _mark(row["id"]) not in row["output"]]
     assert strays == []
 
 
@@ -177,9 +179,50 @@ async def test_concurrency_and_pack_size_reach_the_provider_and_so_does_a_live_c
         assert books.pack_sizes.keys() <= {5, 600 % 5 or 5, *range(1, 5)}
         assert books.pack_sizes[5] > 10
         _assert_own_answers(desk, ids)
-        assert desk.rows("SELECT old, new, origin FROM decisions WHERE what = 'pack'") == [
-            ("12", "5", "test")
-        ]
+        decided = desk.rows("SELECT old, new, origin FROM decisions WHERE what = 'pack'")
+        assert decided == [("12", "5", "test")]
+
+
+async def test_the_tuner_grows_packs_a_person_pins_them_and_hands_them_back(desk: Desk) -> None:
+    desk.items(20_000)
+    async with simulator(latency_s=0.03, latency_per_item_s=0.0001) as server:
+        sizes = server.books.pack_sizes
+        config = _packed(desk, server.base_url, "1-4-40", execution={"concurrency": 8})
+        async with desk.engine(config) as (run,):
+            await _until_now(lambda: run.lane.pack_size >= 8)
+            knob = _knob(run)
+            assert (knob.low, knob.high, knob.origin, knob.is_pinned) == ("1", "40", "tuner", False)
+
+            assert (await run.command(Command("set", "me@here", {"items_per_request": "5"}))).is_ok
+            before = sizes[5]
+            await _until_now(lambda: sizes[5] >= before + 20)
+            others = sizes.total() - sizes[5]
+            await _until_now(lambda: sizes[5] >= before + 60)
+            assert sizes.total() - sizes[5] == others
+            knob = _knob(run)
+            assert (knob.value, knob.origin, knob.is_pinned) == ("5", "me@here", True)
+
+            assert (await run.command(Command("set", "me@here", {"tuner": "on"}))).is_ok
+            await _until_now(lambda: run.lane.pack_size >= 8)
+            assert not _knob(run).is_pinned
+            run.stop()
+            await run.settled()
+        decided = desk.rows("SELECT old, new, origin, why FROM decisions WHERE what = 'pack' ORDER BY id")
+        assert decided[0][0] == "4"
+        assert {origin for _, _, origin, _ in decided} == {"tuner", "me@here"}
+
+
+async def test_a_person_may_pack_more_than_the_tuner_but_not_anything(desk: Desk) -> None:
+    desk.items(40)
+    async with simulator(latency_s=0.2) as server:
+        config = _packed(desk, server.base_url, "1-4-8", execution={"concurrency": 1})
+        async with desk.engine(config) as (run,):
+            assert (await run.command(Command("set", "me@here", {"items_per_request": "20"}))).is_ok
+            for wrong in ("0", "1001", "x", "-3"):
+                assert not (await run.command(Command("set", "me@here", {"items_per_request": wrong}))).is_ok
+            server.change({"latency_s": 0.0})
+            await run.settled()
+        assert server.books.pack_sizes[20] >= 1
 
 
 async def test_the_cap_is_never_passed_by_packs_at_concurrency_200(desk: Desk) -> None:
@@ -207,6 +250,11 @@ async def test_packs_of_one_are_no_packs(desk: Desk) -> None:
         assert {row["pack_id"] for row in desk.results()} == {None}
         assert desk.rows("SELECT COUNT(*) FROM packed") == [(0,)]
         _assert_own_answers(desk, ids)
+
+
+def _knob(run: Run) -> Knob:
+    view = picture(run, MemoryView(), ProcessView())
+    return next(knob for knob in view.tuner.knobs if knob.name == "items_per_request")
 
 
 async def _until_now(condition: Any) -> None:

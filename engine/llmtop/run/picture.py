@@ -195,6 +195,7 @@ def _knobs(run: Run) -> tuple[Knob, ...]:
             origin=run.config.origins.get("execution.concurrency", "default"),
             is_pinned="concurrency" in lane.pinned,
         ),
+        _pack_knob(run),
         *_rate_knobs(run),
     ]
     cap = run.parts.accounts.budget.cap
@@ -202,6 +203,18 @@ def _knobs(run: Run) -> tuple[Knob, ...]:
         origin = run.config.origins.get("budget.max_cost", "default")
         knobs.append(Knob(name="max_cost", value=usd(cap), origin=origin))
     return tuple(_signed(knob, run.set_by.get(knob.name)) for knob in knobs)
+
+
+def _pack_knob(run: Run) -> Knob:
+    span = run.config.execution.items_per_request
+    return Knob(
+        name="items_per_request",
+        value=str(run.lane.pack_size),
+        low=str(span.low),
+        high=str(span.high),
+        origin=run.config.origins.get("execution.items_per_request", "default"),
+        is_pinned="pack" in run.lane.pinned,
+    )
 
 
 def _signed(knob: Knob, by: tuple[str, float] | None) -> Knob:

@@ -28,11 +28,13 @@ _LOG_LINES = 100
 _SAVE_EVERY_S = 10.0
 _KNOB_OF = {
     "concurrency": "concurrency",
+    "pack": "items_per_request",
     "rate:req": "requests_per_second",
     "rate:total": "tokens_per_minute",
     "budget": "max_cost",
 }
 """The knob that a decision turns."""
+_TUNED_KNOBS = frozenset(("concurrency", "items_per_request"))
 
 
 class Run:
@@ -282,7 +284,7 @@ class Run:
         self.ledger.put(decision)
         self.decisions.append(decision)
         knob = _KNOB_OF.get(decision.what)
-        if knob is not None and (knob == "concurrency" or "@" in decision.by):
+        if knob is not None and (knob in _TUNED_KNOBS or "@" in decision.by):
             self.set_by[knob] = (decision.by, decision.at)
         role = "warn" if decision.what in ("hold", "breaker", "memory") else "plain"
         self._say(decision.by, f"{decision.what} {decision.old} > {decision.new}  {decision.why}", role)
