@@ -61,12 +61,12 @@ class Outcome(StrEnum):
     @property
     def is_refusal(self) -> bool:
         """Whether the provider would not start the request: it used up no try of its item."""
-        return self.value.startswith("refused.")
+        return self.startswith("refused.")
 
     @property
     def is_stop(self) -> bool:
         """Whether only a person can mend it."""
-        return self.value.startswith("stop.")
+        return self.startswith("stop.")
 
 
 @value(frozen=True, slots=True)

@@ -80,6 +80,11 @@ class Packs:
         """The best size so far."""
         return self._arms[self._place].size
 
+    @property
+    def is_choosing(self) -> bool:
+        """Whether there is more than one size."""
+        return len(self._arms) > 1
+
     def set(self, size: int) -> None:
         """Go on from the size that is nearest to `size`."""
         self._place = min(range(len(self._arms)), key=lambda place: abs(self._arms[place].size - size))
@@ -99,7 +104,7 @@ class Packs:
         self, size: int, good: int, latency_s: float, cost: float, tokens: float, binding: Binding
     ) -> tuple[int, int, str] | None:
         """Take in one answered pack; return (old, new, why) where the leader moves."""
-        if len(self._arms) == 1:
+        if not self.is_choosing:
             return None
         place = next((place for place, arm in enumerate(self._arms) if arm.size == size), None)
         if place is None:

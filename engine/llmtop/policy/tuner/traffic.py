@@ -26,10 +26,8 @@ class Amount(NamedTuple):
     tokens: float
 
 
-class _Sent(NamedTuple):
-    at: float
-    requests: float
-    tokens: float
+_Sent = tuple[float, float, float]
+"""A moment, and the requests and tokens that had left by then. Plain: every departure makes one."""
 
 
 class _Size:
@@ -63,7 +61,8 @@ class Traffic:
         """Whether one had to since the last growth."""
         self._accepted_size = _Size(0.05)
         self._refused_size = _Size(0.1)
-        self._sent = Amount(0.0, 0.0)
+        self._requests = 0.0
+        self._tokens = 0.0
         self._refused = Amount(0.0, 0.0)
         self._recent: deque[_Sent] = deque()
         self._unaccepted: deque[Flight] = deque()
@@ -105,10 +104,11 @@ class Traffic:
             self.started_at = now
         self.running[flight.number] = flight
         self._unaccepted.append(flight)
-        self._sent = Amount(self._sent.requests + 1.0, self._sent.tokens + tokens)
+        self._requests += 1.0
+        self._tokens += tokens
         recent = self._recent
-        recent.append(_Sent(now, *self._sent))
-        while recent[0].at < now - _WINDOW_S:
+        recent.append((now, self._requests, self._tokens))
+        while recent[0][0] < now - _WINDOW_S:
             recent.popleft()
         return flight
 
@@ -168,8 +168,7 @@ class Traffic:
         """What left in the last `seconds` (30 at most), per second."""
         before = self._before(now - seconds)
         span = max(1e-3, min(seconds, now - (self.started_at if self.started_at is not None else now)))
-        sent = self._sent
-        return Amount((sent.requests - before.requests) / span, (sent.tokens - before.tokens) / span)
+        return Amount((self._requests - before.requests) / span, (self._tokens - before.tokens) / span)
 
     def accepted(self, now: float) -> Amount:
         """All that left, without the refused and those that are too young to know."""
@@ -178,11 +177,11 @@ class Traffic:
 
     def _before(self, moment: float) -> Amount:
         """All that had left at `moment`."""
-        for sent in reversed(self._recent):
-            if sent.at <= moment:
-                return Amount(sent.requests, sent.tokens)
+        for at, requests, tokens in reversed(self._recent):
+            if at <= moment:
+                return Amount(requests, tokens)
         if not self._recent:
-            return self._sent
-        oldest, count = self._recent[0], len(self._recent)
-        mean = (self._sent.tokens - oldest.tokens) / max(1, count - 1)
-        return Amount(oldest.requests - 1.0, max(0.0, oldest.tokens - mean) if oldest.requests > 1 else 0.0)
+            return Amount(self._requests, self._tokens)
+        _, requests, tokens = self._recent[0]
+        mean = (self._tokens - tokens) / max(1, len(self._recent) - 1)
+        return Amount(requests - 1.0, max(0.0, tokens - mean) if requests > 1 else 0.0)

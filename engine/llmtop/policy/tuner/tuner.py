@@ -127,12 +127,14 @@ class Tuner:
     def answered(self, now: float, flight: Flight, report: Report) -> None:
         """A request ended."""
         self.abandoned(flight)
+        if report.is_served:
+            self.telemetry.answered(report.items_ok, is_refusal=False)
+            self._succeeded(now, flight, report)
+            return
         outcome = report.outcome
-        self.telemetry.answered(report.items_ok if report.is_served else 0, is_refusal=outcome.is_refusal)
+        self.telemetry.answered(0, is_refusal=outcome.is_refusal)
         if outcome is Outcome.BAD:
             self.min_gap = 0.0
-        if report.is_served:
-            self._succeeded(now, flight, report)
         elif outcome is Outcome.REFUSED_OVERLOAD:
             self._overloaded(now, flight, report)
         elif outcome.is_refusal:
@@ -155,6 +157,10 @@ class Tuner:
             work = self._work.of(report.output_tokens, report.items)
             sample = Sample(flight.level, report.latency_s, work, max(1, report.items))
             self.slots.succeeded(now, flight, sample)
+        if self.packs.is_choosing:
+            self._weigh_pack(now, report, tokens)
+
+    def _weigh_pack(self, now: float, report: Report, tokens: float) -> None:
         binding = Binding(self.slots.limit, self.requests.binding, self.tokens.binding)
         cost = float(report.cost_pusd or 0)
         moved = self.packs.answered(report.items, report.items_ok, report.latency_s, cost, tokens, binding)

@@ -36,9 +36,10 @@ class Report:
     @property
     def is_served(self) -> bool:
         """Whether the provider did the work, also where the answer is of no use (cut, blank)."""
-        if self.outcome in (Outcome.OK, Outcome.PARTIAL):
+        outcome = self.outcome
+        if outcome is Outcome.OK or outcome is Outcome.PARTIAL:
             return True
-        return self.outcome is Outcome.BAD and self.output_tokens > 0.0
+        return outcome is Outcome.BAD and self.output_tokens > 0.0
 
     @property
     def wait_s(self) -> float | None:
