@@ -197,6 +197,7 @@ class Reception:
         status: ItemStatus = "done"
         error: ItemError | None = None
         trail: tuple[Mapping[str, Any], ...] = ()
+        as_it_came = output
         if self.filters is not None:
             member.asks += 1
             seen = self.filters.apply(output, member.item)
@@ -209,7 +210,7 @@ class Reception:
                     return None
                 status = "rejected"
         if self.cached is not None and status == "done":
-            self.cached.answered(member, share.of(answer, flight.work, output))
+            self.cached.answered(member, share.of(answer, flight.work, as_it_came))
         return result_of(
             member,
             status,
