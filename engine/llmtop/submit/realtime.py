@@ -26,6 +26,9 @@ from llmtop.submit.work import Books, Exchange, Feed, Flight, Halt, Work
 _WAITING_AT_LEAST = 1000
 """Items that may wait to be asked again before new ones are held back (more at high concurrency)."""
 
+_SLACK_S = 1e-5
+"""A clock that ticks coarsely never shows a moment between two ticks: what is nearly ready is ready."""
+
 _SPARED_AT_MOST = 1000
 """Results from the cache that may wait for their commit."""
 _SPARED_A_TURN = 8
@@ -210,7 +213,7 @@ class RealtimeSubmitter:
             self._launch(work, cost, lease, reserved)
 
     def _next(self, now: float) -> Work | None:
-        if self._waiting and self._waiting[0].ready_at <= now:
+        if self._waiting and self._waiting[0].ready_at <= now + _SLACK_S:
             return heapq.heappop(self._waiting)
         most = max(_WAITING_AT_LEAST, 2 * self._line.concurrency) if self._may_read_ahead else 1
         if len(self._waiting) >= most:
