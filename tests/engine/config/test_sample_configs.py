@@ -21,6 +21,7 @@ ITEMS = {
     "local_server": 300,
     "anthropic": 20,
     "gemini": 20,
+    "packed_motions": 60,
     "compare_models": 40,
 }
 

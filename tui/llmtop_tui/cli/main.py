@@ -16,6 +16,7 @@ from llmtop_tui.cli import (
     cache,
     compare,
     export,
+    filters,
     init,
     items,
     listing,
@@ -79,6 +80,7 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int | None]]]] = {
         "The response cache that all runs share: what is in it, and less of it.",
         {"list": cache.list_answers, "prune": cache.prune, "clear": cache.clear},
     ),
+    "filters": ("The filters of a config: what they would do, with nothing sent.", {"test": filters.test}),
 }
 
 

@@ -103,15 +103,21 @@ class LedgerReader:
 
         While the run goes, results that come in behind the place already read are in it.
         """
+        return (line for _, line in self.numbered_results(statuses))
+
+    def numbered_results(
+        self, statuses: Sequence[ItemStatus] = ("done", "rejected", "failed")
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield (seq, line) of these results, as `results`."""
         after = -1
         while True:
             with in_words(self.path):
                 seqs = next_seqs(self._connection, statuses, after, _LINES_A_READ)
                 rows = self._connection.execute(
-                    f"SELECT line FROM lines WHERE seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", seqs
+                    f"SELECT seq, line FROM lines WHERE seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq",
+                    seqs,
                 ).fetchall()
-            for (line,) in rows:
-                yield line
+            yield from rows
             if len(seqs) < _LINES_A_READ:
                 return
             after = seqs[-1]

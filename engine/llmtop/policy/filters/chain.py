@@ -98,6 +98,10 @@ class FilterChain:
         """Return a new memory of outputs, as large as the chain needs: one for each run."""
         return DigestMemory(max(1, self._remember))
 
+    def apart(self) -> tuple[FilterChain, ...]:
+        """Return each filter as a chain of its own, for whoever wants to see what each one does."""
+        return tuple(FilterChain((step,), remember=self._remember) for step in self.steps)
+
     def run(self, output: Any, item: Item, seen: Seen) -> ChainResult:
         """Filter an output: a text, or a parsed JSON value. Raises for none."""
         passage = self.passage(output, item, seen)
