@@ -54,7 +54,7 @@ async def test_an_engine_that_dies_is_said_to_be_gone_and_the_last_figures_stay(
         view.app.redraw()
 
         assert "ENGINE GONE" in view.text("title")
-        assert "llmtop run --resume motions" in view.text("title")
+        assert "r resumes" in view.text("title")
         assert "12,410" not in view.text("title")
         assert "8,140" in view.text("throughput")
         await view.press("space")

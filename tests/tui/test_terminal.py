@@ -234,7 +234,10 @@ def test_no_escape_of_anybody_elses_text_reaches_the_terminal() -> None:
             terminal.wait_for_text(words)
         output = bytes(terminal.output)
 
-        assert b"\x1b]" not in output
+        titles = re.findall(rb"\x1b\]2;llmtop ([^\x07\x1b]*)\x07", output)
+        assert titles, "the window's title is ours"
+        assert output.count(b"\x1b]") == len(titles)
+        assert not any(b"pwned" in title for title in titles)
         assert b"\x1bP" not in output
         assert b"\x9b" not in output.replace("\u281b".encode(), b"")
         assert output.count(b"\x1b[2J") <= 3

@@ -17,8 +17,8 @@ from textual.binding import BindingType
 
 from llmtop.control.protocol import RunDoor
 from llmtop.errors import LlmtopError
-from llmtop.snapshot import RunLine
-from llmtop_tui import display
+from llmtop.snapshot import RunLine, Snapshot
+from llmtop_tui import display, notices
 from llmtop_tui.departure import Departure
 from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
 from llmtop_tui.ink import said
@@ -71,6 +71,8 @@ class DashboardApp(GuardedApp):
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._has_said_slow = False
+        self._window_title = ""
+        self.has_notices = options.notices
 
     def on_mount(self) -> None:
         """Show the first frame; everything that waits comes after it."""
@@ -99,7 +101,20 @@ class DashboardApp(GuardedApp):
         session.on_redraw = self.redraw
         session.on_say = self.say
         session.on_landed = self.leave
+        session.on_news = self._tell_terminal
         session.start()
+
+    def _tell_terminal(self, before: Snapshot | None, now: Snapshot) -> None:
+        """The window's title, and the bell when a run needs a look."""
+        driver = self._driver
+        if not self.has_notices or not isinstance(driver, TerminalDriver):
+            return
+        name = notices.title(now)
+        if name != self._window_title:
+            driver.tell(name if self._window_title else notices.SAVE_TITLE + name)
+            self._window_title = name
+        if text := notices.news(before, now):
+            driver.tell(notices.notification(text))
 
     def overview(self) -> OverviewScreen:
         """The first screen of the run at hand."""
@@ -183,7 +198,7 @@ class DashboardApp(GuardedApp):
             "palette": self._palette,
             "mouse": self._toggle_mouse,
             "repaint": self._repaint,
-            "display": self._ask_display,
+            "display": lambda: display.ask(self),
             "suspend": self._suspend,
         }
         action = actions.get(name)
@@ -193,6 +208,8 @@ class DashboardApp(GuardedApp):
     def leave(self, reason: EndReason) -> None:
         """End the viewer."""
         self.reason = reason
+        if self._window_title and isinstance(self._driver, TerminalDriver):
+            self._driver.tell(notices.RESTORE_TITLE)
         self.exit()
 
     def terminal_gone(self) -> None:
@@ -226,22 +243,6 @@ class DashboardApp(GuardedApp):
     def _suspend(self) -> None:
         if isinstance(self._driver, TerminalDriver):
             self._driver.suspend()
-
-    def _ask_display(self) -> None:
-        if (ask := getattr(self.screen, "ask", None)) is not None:
-            ask(display.question(self.looks, is_slow=self.is_slow), self._display_changed)
-
-    def _display_changed(self, answer: str) -> None:
-        self.is_slow = self.is_slow != (answer == "slow")
-        if answer == "slow":
-            self.looks = choose(self.options.glyphs, self.options.theme, is_slow=self.is_slow)
-        else:
-            self.looks = display.changed(self.looks, answer)
-        for screen in self.screen_stack:
-            screen.set_class(self.is_slow, "-slow")
-            screen.set_class(not self.looks.has_plot, "-noplot")
-            if (restyle := getattr(screen, "restyle", None)) is not None:
-                restyle(self.looks)
 
     def _close_run(self) -> None:
         session, self.session = self.session, None

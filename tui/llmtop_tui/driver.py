@@ -90,6 +90,11 @@ class TerminalDriver(Driver):
         if self._outlet is not None:
             self._outlet.control(_MOUSE_ON if is_on else _MOUSE_OFF)
 
+    def tell(self, sequence: str) -> None:
+        """Send a title or a bell of ours; never text that somebody else wrote uncleaned."""
+        if self._outlet is not None:
+            self._outlet.control(sequence)
+
     def repaint(self) -> None:
         """Send the whole screen again."""
         if self._outlet is not None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from textual.app import App
-from textual.command import CommandPalette, DiscoveryHit, Hit, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Provider, SearchIcon
 
 from llmtop_tui.key_table import TABLE, Key
 from llmtop_tui.screens.run_screen import RunScreen
@@ -21,14 +21,14 @@ class Actions(Provider):
     async def search(self, query: str) -> AsyncIterator[Hit]:
         matcher = self.matcher(query)
         for key in self._keys():
-            text = f"{key.help}  [{key.label}]"
+            text = f"{key.help}  ({key.label})"
             score = matcher.match(text)
             if score > 0:
                 yield Hit(score, matcher.highlight(text), partial(self._do, key))
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         for key in self._keys():
-            yield DiscoveryHit(f"{key.help}  [{key.label}]", partial(self._do, key))
+            yield DiscoveryHit(f"{key.help}  ({key.label})", partial(self._do, key))
 
     def _keys(self) -> list[Key]:
         screen = self.screen
@@ -42,4 +42,11 @@ class Actions(Provider):
 
 def open_palette(app: App[Any]) -> None:
     """Show the palette over the screen at hand."""
-    app.push_screen(CommandPalette(providers=[Actions], placeholder="what to do"))
+    app.push_screen(_Palette(providers=[Actions], placeholder="what to do"))
+
+
+class _Palette(CommandPalette):
+    """Without its picture: no character of ambiguous width."""
+
+    def on_mount(self) -> None:
+        self.query_one(SearchIcon).icon = ":"

@@ -17,6 +17,7 @@ from llmtop.control.protocol import RunDoor
 from llmtop.errors import LlmtopError
 from llmtop.model import Acknowledgement, Command
 from llmtop.snapshot import LogLine, Snapshot
+from llmtop_tui.health import Pulse, is_alive, why_gone
 from llmtop_tui.ink import said
 from llmtop_tui.item_pages import ItemView
 from llmtop_tui.looks import Role
@@ -44,9 +45,11 @@ class Session:
         options: ViewOptions,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        rss: Callable[[], int | None] | None = None,
     ) -> None:
         self.door = door
         self._wall = wall
+        self._read_rss = rss or _rss_bytes
         self.clock = clock
         self.options = options
         self.steering = Steering(options.origin, options.is_read_only)
@@ -58,6 +61,7 @@ class Session:
         self.filters_typed: list[str] = []
         self.on_redraw: Callable[[], None] = lambda: None
         self.on_say: Callable[[str, Role, str], None] = lambda text, role, hint: None
+        self.on_news: Callable[[Snapshot | None, Snapshot], None] = lambda before, now: None
         self.on_landed: Callable[[EndReason], None] = lambda reason: None
         """Called when the stop that was asked for here is done."""
         self.is_stopping_here = False
@@ -67,6 +71,8 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_back: Proposal | None = None
         self._rss: tuple[float, int | None] = (-_RSS_EVERY_S, None)
+        self._pulse = Pulse()
+        self._busy = "busy or stopped"
         self._own_command = ""
         self._seen_command = ""
 
@@ -192,6 +198,7 @@ class Session:
         self._received = self.clock()
         self._link = "live"
         self.steering.see(snapshot)
+        self.on_news(before, snapshot)
         if snapshot.last_command not in {"", self._seen_command}:
             self._seen_command = snapshot.last_command
             if snapshot.last_command != self._own_command:
@@ -209,7 +216,7 @@ class Session:
         pid = self.snapshot.processes.engine_pid
         if self.snapshot.state in ENDED_STATES or pid <= 0:
             self._link = "ended"
-        elif not _is_alive(pid):
+        elif not is_alive(pid):
             self._link = "gone"
         else:
             self._link = "silent"
@@ -219,15 +226,19 @@ class Session:
         pid = self.snapshot.processes.engine_pid if self.snapshot else 0
         if pid <= 0:
             return "trying again"
-        if self._link == "gone" or not _is_alive(pid):
-            name = said(self.snapshot.name, 40) if self.snapshot else ""
-            return f"pid {pid} is gone; what was accepted is on disk: llmtop run --resume {name}"
-        return f"pid {pid} is alive; trying again; the run does not need this screen"
+        if self._link == "gone" or not is_alive(pid):
+            home = self.options.home
+            why = why_gone(pid, self.options.engine_code, home.engines_folder if home else None)
+            return f"pid {pid} is gone{f' ({why})' if why else ''}; what was accepted is kept, r resumes"
+        share = self._pulse.busy(pid, self.clock())
+        if share is not None:
+            self._busy = f"busy ({share:.0%} of a core)" if share > 0.5 else "idle"
+        return f"pid {pid} is alive, {self._busy}; trying again; the run does not need this screen"
 
     def _own_rss(self) -> int | None:
         now = self.clock()
         if now - self._rss[0] >= _RSS_EVERY_S:
-            self._rss = (now, _rss_bytes())
+            self._rss = (now, self._read_rss())
         return self._rss[1]
 
     def _spawn(self, work: object) -> None:
@@ -254,16 +265,6 @@ def _merged(first: Proposal | None, last: Proposal) -> Proposal:
     return Proposal(
         "set", values, tuple((key, str(value)) for key, value in values.items()), None, undo, True
     )
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _rss_bytes() -> int | None:

@@ -136,8 +136,7 @@ class Steering:
 
     def _pack(self, step: int, snapshot: Snapshot) -> Proposal | str:
         now = number(self.wanted().get("items_per_request") or current(snapshot, "items_per_request"))
-        if now is None:
-            return "items per request is not known yet"
+        now = 1.0 if now is None else now  # what is not reported is not packed
         if now + step < 1:
             return "items per request is 1: it cannot be less"
         return self.set({"items_per_request": f"{now + step:.0f}"}, snapshot, is_repeatable=True)

@@ -47,6 +47,8 @@ class ViewOptions:
     """Seconds between two snapshots."""
     engine_code: Mapping[int, int] | None = None
     """pid -> exit code of an engine that was this viewer's child and has ended."""
+    notices: bool = field(default_factory=lambda: os.environ.get("LLMTOP_NOTICES", "on") != "off")
+    """Whether the window's title, the bell and desktop notifications are used."""
     home: Home | None = None
     """The state folder, for settings, resuming and comparing; None where there is only a door."""
 

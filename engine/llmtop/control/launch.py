@@ -14,6 +14,7 @@ from llmtop.adapters.home import Home
 from llmtop.adapters.simulator import profile_from, run_forever
 from llmtop.config.schema import RunConfig
 from llmtop.control.local import LocalRun
+from llmtop.control.metrics import MetricsServer
 from llmtop.control.planning import Plan, plan_of
 from llmtop.control.server import ControlServer
 from llmtop.control.spawning import RunOptions
@@ -93,7 +94,7 @@ async def engine_here(
         pid = os.getpid()
         server = ControlServer(home.socket_path(pid, os.environ), doors, engine.lines)
         engine.host.viewers = lambda: server.viewers
-        async with server:
+        async with server, _metrics(engine, options.metrics_port):
             entry = home.announce(EngineRecord(pid, str(server.path), time.time(), __version__))
             try:
                 engine.start()
@@ -105,6 +106,16 @@ async def engine_here(
                     entry.withdraw()
                     for door in doors.values():
                         await door.close()
+
+
+@asynccontextmanager
+async def _metrics(engine: Engine, port: int | None) -> AsyncIterator[None]:
+    """Serve figures for Prometheus, where that is asked for."""
+    if port is None:
+        yield
+        return
+    async with MetricsServer(port, lambda: map(engine.snapshot, engine.runs)):
+        yield
 
 
 async def simulate(name_or_path: str, port: int, on_ready: Callable[[str], None]) -> None:

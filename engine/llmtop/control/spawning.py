@@ -38,6 +38,8 @@ class RunOptions:
     """End with 0 although items failed or were rejected."""
     allow_code: bool = False
     """Whether the configs' `python` filters may run."""
+    metrics_port: int | None = None
+    """Where the engine serves figures for Prometheus, on 127.0.0.1; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from llmtop_tui.order import Order
 
 _ON = {"1", "true", "t", "yes", "y", "on"}
-_OWN_VARIABLES = {"LLMTOP_HOME"}
+_OWN_VARIABLES = {"LLMTOP_HOME", "LLMTOP_NOTICES"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

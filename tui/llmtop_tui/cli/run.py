@@ -59,6 +59,16 @@ def run(
     exit_zero: ExitZeroOption = False,
     allow_code: AllowCodeOption = False,
     slow: SlowOption = False,
+    metrics_port: Annotated[
+        int | None,
+        option(
+            "--metrics-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve figures for Prometheus on 127.0.0.1 (extra `metrics`).",
+        ),
+    ] = None,
 ) -> int:
     """Start the runs of these TOML files, with the dashboard.
 
@@ -85,7 +95,7 @@ def run(
             "Leave it out: resuming is the default",
         )
     resumed = loaded[0].name if resume == BARE_RESUME else resume
-    how = Start(display, detach, resumed, fresh, yes, exit_zero, slow, allow_code)
+    how = Start(display, detach, resumed, fresh, yes, exit_zero, slow, allow_code, metrics_port)
     return start(common, loaded, how)
 
 

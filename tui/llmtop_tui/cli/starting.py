@@ -45,6 +45,7 @@ class Start:
     is_exit_zero: bool = False
     is_slow: bool = False
     allow_code: bool = False
+    metrics_port: int | None = None
 
 
 def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
@@ -54,10 +55,16 @@ def start(common: Common, configs: Sequence[RunConfig], how: Start) -> int:
     from llmtop.control.spawning import RunOptions
 
     display = how.display or default_display(common)
+    if how.metrics_port is not None:
+        from llmtop.control.metrics import require_library
+
+        require_library()
     if not (how.is_yes or display == "json" or is_affordable(configs, allow_code=how.allow_code)):
         say("llmtop: nothing was sent")
         return CANCELLED
-    options = RunOptions(how.resume, how.is_fresh, how.is_yes, how.is_exit_zero, how.allow_code)
+    options = RunOptions(
+        how.resume, how.is_fresh, how.is_yes, how.is_exit_zero, how.allow_code, how.metrics_port
+    )
     if how.is_detached:
         return asyncio.run(_detach(common, configs, options))
     if display == "full":

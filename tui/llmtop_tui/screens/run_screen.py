@@ -67,6 +67,7 @@ class RunScreen(Screen[None]):
         self.dialog = Dialog(looks, session.clock, id="dialog")
         for binding in keys.bindings(self.PLACE):
             for one in binding.make_bindings([binding]):
+                self._bindings.key_to_bindings.pop(one.key, None)  # Textual has its own for tab
                 self._bindings.bind(one.key, one.action, one.description, show=False)
 
     def frame(self, middle: Iterable[Widget]) -> Iterable[Widget]:
@@ -276,6 +277,8 @@ class RunScreen(Screen[None]):
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         cannot_steer = scene.is_read_only or (scene.snapshot is not None and not scene.is_live)
         hidden = self.hidden | (keys.control_actions() if cannot_steer else frozenset())
+        if scene.is_live or scene.is_read_only:
+            hidden |= {"resume_run"}
         is_paused = scene.snapshot is not None and scene.snapshot.state in _PAUSED_STATES
         return [keys.footer(self.PLACE, width, looks, is_paused=is_paused, hidden=hidden)]
 
