@@ -29,7 +29,9 @@ from llmtop.errors import LlmtopError, StateError
 ROWS_AT_MOST = 500
 """Entries in one transaction."""
 
-_GATHER_S = 0.01  # between two transactions while entries keep coming
+_GATHER_S = 0.01  # between two transactions while entries keep coming ...
+_GATHER_MANY_S = 0.03  # ... and while many do: a third of the commits saves 15 % of the CPU of a request
+_MANY = 24  # entries in the last transaction
 _LATE_S = 0.05  # an entry that waits longer makes `put` give way
 _GIVE_WAY_S = 0.005  # for so long at most ...
 _BREATH_S = 0.01  # ... and then not again for so long
@@ -86,6 +88,7 @@ class Writer:
         self._is_blocked = False
         self._give_up_at: float | None = None
         self._oldest = self._gave_way = self._last_commit = time.monotonic()
+        self._gather_s = _GATHER_S
         self._results_put = 0
         self._results_kept = 0
         self.failure: LlmtopError | None = None
@@ -171,7 +174,7 @@ class Writer:
                 self._wake.wait()
             self._is_asleep = False
             self._wake.clear()
-        rest_s = self._last_commit + _GATHER_S - time.monotonic()
+        rest_s = self._last_commit + self._gather_s - time.monotonic()
         if rest_s > 0 and not self._is_hurried:
             self._wake.wait(rest_s)
         self._wake.clear()
@@ -181,6 +184,7 @@ class Writer:
             if isinstance(entry, _Job):
                 return taken, entry
             taken.append((entry, on_commit))
+        self._gather_s = _GATHER_MANY_S if len(taken) >= _MANY else _GATHER_S
         self._oldest = time.monotonic()
         return taken, None
 
