@@ -47,8 +47,9 @@ def end_of_answer(
     usage: Usage,
     cost: int | None,
     body: bytes | None,
+    is_same: bool | None = None,
 ) -> AttemptEnd:
-    """The end of an attempt that brought an answer."""
+    """The end of an attempt that brought an answer. `is_same`: of a check, whether it agrees."""
     return AttemptEnd(
         id=attempt.id,
         outcome=Outcome.OK,
@@ -59,6 +60,7 @@ def end_of_answer(
         cost_pusd=cost,
         request_id=answer.request_id,
         body=body,
+        is_same=is_same,
     )
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
-from llmtop.model import Attempt, ProviderError, RawReply
+from llmtop.model import Attempt, RawReply, Reply
 from llmtop.policy.limiter import Cause, Cost
 from llmtop.submit.cached import Cached
 from llmtop.submit.gate import Lease, Line
@@ -92,7 +94,7 @@ class RealtimeSubmitter:
     @property
     def flying_items(self) -> int:
         """Items in flight: those of packs one by one."""
-        return sum(len(flight.work.members) for flight in self.flights.values())
+        return sum(len(flight.work.members) for flight in self.flights.values() if not flight.work.is_check)
 
     @property
     def is_idle(self) -> bool:
@@ -202,10 +204,13 @@ class RealtimeSubmitter:
             if self._cached is not None and not work.is_asked and await self._spared(self._cached, work):
                 continue
             try:
-                cost, lease, reserved = await self._admitted(work)
+                admitted = await self._admitted(work)
             except asyncio.CancelledError:
                 self._put_back(work, 0.0)
                 raise
+            if admitted is None:
+                continue
+            cost, lease, reserved = admitted
             if self._cached is not None and work.cache_key is not None and not self._cached.leads(work):
                 lease.release()
                 self._reception.accounts.budget.release(reserved)
@@ -241,8 +246,11 @@ class RealtimeSubmitter:
             await asyncio.sleep(0)  # hits come without a pause: others have their turn
         return await cached.spares(work)
 
-    async def _admitted(self, work: Work) -> tuple[Cost, Lease, int]:
-        """Wait for the gate and the budget; both are granted together or not at all."""
+    async def _admitted(self, work: Work) -> tuple[Cost, Lease, int] | None:
+        """Wait for the gate and the budget; both are granted together or not at all.
+
+        None: a check, for which there is no money. It is left out: no result waits for it.
+        """
         while True:
             if not self._has_room:
                 self._hold_back(Cause.MEMORY)
@@ -254,6 +262,8 @@ class RealtimeSubmitter:
             if self._reception.accounts.budget.try_reserve(most):
                 return cost, lease, most
             lease.release()
+            if work.is_check:
+                return None
             self._hold_back(Cause.BUDGET)
             if self.is_idle:
                 self._on_halt(Halt("budget", "the budget is reached"))
@@ -296,17 +306,17 @@ class RealtimeSubmitter:
             except asyncio.CancelledError:
                 self._reception.broken_off(flight, is_sent=True)
             else:
-                self._receive(flight, raw)
+                reply = self._exchange.read(raw) if isinstance(raw, RawReply) else raw
+                if self._reception.is_slow:
+                    await _to_its_end(self._reception.foresee(flight.work, reply))
+                self._receive(flight, reply, raw.body if isinstance(raw, RawReply) else None)
         except Exception as bug:
             self._failed(bug)
         finally:
             self._gone(flight)
 
-    def _receive(self, flight: Flight, raw: RawReply | ProviderError) -> None:
-        if isinstance(raw, RawReply):
-            self._reception.received(flight, self._exchange.read(raw), raw.body)
-        else:
-            self._reception.received(flight, raw, None)
+    def _receive(self, flight: Flight, reply: Reply, body: bytes | None) -> None:
+        self._reception.received(flight, reply, body)
         if self._reception.uncommitted >= self._line.concurrency:
             self._hold_back(Cause.WRITER)
 
@@ -348,3 +358,12 @@ class RealtimeSubmitter:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for it whatever happens: an answer that has come is not given away."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()

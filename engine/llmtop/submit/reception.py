@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,7 @@ from llmtop.policy.meters.troubles import TroubleCost
 from llmtop.policy.pricing import is_sound
 from llmtop.policy.retry import Again, GiveUp, RetryPolicy, StopRun
 from llmtop.submit.accounts import Accounts
+from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
 from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
@@ -47,8 +49,18 @@ _RECENT = 60
 class Filtering(Protocol):
     """The filters of one run, with what they count and remember."""
 
+    @property
+    def needs_pool(self) -> bool:
+        """Whether a filter runs in processes of its own, so that `apply` would hold up the event loop."""
+
     def apply(self, output: Any, item: Item) -> ChainResult:
         """Filter one output."""
+
+    async def apply_async(self, output: Any, item: Item) -> ChainResult:
+        """Filter one output, where `needs_pool`."""
+
+    def count(self, result: Result) -> None:
+        """Count a result that is committed."""
 
 
 class Reception:
@@ -78,7 +90,10 @@ class Reception:
         self.on_commit: Callable[[], None] = _nothing
         self.cached: Cached | None = None
         self.packer: Packer | None = None
+        self.checks = PackChecks(exchange, 0.0, "")
         self.filters: Filtering | None = None
+        self._seen: dict[int, ChainResult] = {}
+        """What filters in processes of their own have said, until the answer is taken in."""
         self._exchange = exchange
         self._books = books
         self._meters = meters
@@ -118,6 +133,24 @@ class Reception:
         else:
             fault = reply.error if isinstance(reply, ProviderError) else fault
             self._failed(flight, _spoiled(answer, fault), body, now, latency_s)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether filters run in processes of their own: `foresee` an answer before it is `received`."""
+        return self.filters is not None and self.filters.needs_pool
+
+    async def foresee(self, work: Work, reply: Reply) -> None:
+        """Let slow filters see an answer without holding up the loop; `received` takes what they said."""
+        if self.filters is None or not isinstance(reply, Answer):
+            return
+        if work.parts:
+            reading = self._exchange.read_pack(reply.text, [part.item.id for part in work.parts])
+            outputs = [(part, reading.answers.get(part.item.id)) for part in work.parts]
+        else:
+            outputs = [(work, self._exchange.accept(reply.text)[0])]
+        for member, output in outputs:
+            if output is not None:
+                self._seen[member.item.seq] = await self.filters.apply_async(output, member.item)
 
     def broken_off(self, flight: Flight, *, is_sent: bool) -> None:
         """We stopped waiting for it: its item goes back to the queue."""
@@ -182,6 +215,11 @@ class Reception:
             )
         )
         shares = shares_of(work, outputs, usage, cost, round(latency_s * 1000))
+        if work.is_check:
+            is_same = self.checks.compare(work, outputs[0][1])
+            end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body, is_same)
+            self._finish(flight, [], end, usage, cost, latency_s)
+            return
         end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body)
         judged = [
             self._judged(flight, answer, member, output, shares[member.item.seq], at)
@@ -189,6 +227,9 @@ class Reception:
         ]
         results = [result for result in judged if result is not None]
         self._finish(flight, results, end, usage, cost, latency_s)
+        for member, output in outputs if work.parts else ():
+            if (check := self.checks.of(member, output, now)) is not None:
+                self.on_again(check, 0.0)
 
     def _judged(
         self, flight: Flight, answer: Answer, member: Work, output: Any, share: Share, at: float
@@ -200,7 +241,7 @@ class Reception:
         as_it_came = output
         if self.filters is not None:
             member.asks += 1
-            seen = self.filters.apply(output, member.item)
+            seen = self._seen.pop(member.item.seq, None) or self.filters.apply(output, member.item)
             output, trail, rejection = seen.output, seen.trail, seen.rejected_by
             if rejection is not None:
                 error = ItemError("filtered", rejection.message)
@@ -266,6 +307,8 @@ class Reception:
         is_spoiled = error.outcome is Outcome.PARTIAL or isinstance(verdict, GiveUp)
         if is_spoiled and work.parts and self.packer is not None:
             self.packer.halve(work)
+            self._left_open(flight, error, end, usage, cost, latency_s, "try", 0.0)
+        elif isinstance(verdict, GiveUp) and work.is_check:
             self._left_open(flight, error, end, usage, cost, latency_s, "try", 0.0)
         elif isinstance(verdict, GiveUp):
             self._meters.troubled(now, at, verdict.error, "item failed")
@@ -365,7 +408,8 @@ class Reception:
         if not results:
             self._settle(flight, None, usage, cost)
             self._books.end(end)
-            self.recent.append(landed_of(flight, [], latency_s, usage, cost, None, 0.0))
+            landed = landed_of(flight, [], latency_s, usage, cost, None, 0.0)
+            self.recent.append(replace(landed, is_same=end.is_same))
             return
 
         def first_committed() -> None:
@@ -402,6 +446,8 @@ class Reception:
     def _count_result(self, result: Result) -> None:
         if result.cost_pusd is not None:
             self.accounts.item_costs.add(result.cost_pusd)
+        if self.filters is not None:
+            self.filters.count(result)
         self._meters.finished_items(self._clock(), 1)
         self._on_result(result)
         self.on_commit()

@@ -59,6 +59,9 @@ class Work:
     """Of a pack: the works of its items, each as it would be alone; money and sends are counted there."""
     max_output_tokens: int | None = None
     """Of a pack: what its answer may have; None: no maximum."""
+    is_check: bool = False
+    """Whether its item has `packed_output` from a pack already, and this only asks whether it agrees."""
+    packed_output: Any = None
 
     @property
     def members(self) -> tuple[Work, ...]:
@@ -104,6 +107,8 @@ class Landed:
     done: int = 0
     rejected: int = 0
     """Of a pack's items; the rest was asked again."""
+    is_same: bool | None = None
+    """Of a check: whether its answer agrees with the pack's."""
 
 
 HaltReason = Literal["budget", "refused", "throttled"]
