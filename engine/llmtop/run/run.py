@@ -240,8 +240,6 @@ class Run:
     def finished(self, result: Result) -> None:
         """An item has a result, and the ledger has it."""
         counts = self.counts
-        if self.parts.filters is not None:
-            self.parts.filters.count(result)
         if result.status == "done":
             self.counts = replace(counts, done=counts.done + 1)
         elif result.status == "failed":
