@@ -236,6 +236,8 @@ class AttemptEnd:
     request_id: str | None = None
     body: bytes | None = None
     """The raw answer, cut to what the ledger keeps."""
+    is_same: bool | None = None
+    """Of a check: whether the item's answer alone agrees with the one in its pack; None: no check."""
 
 
 @value(frozen=True, slots=True)

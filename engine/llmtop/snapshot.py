@@ -263,6 +263,14 @@ class FilterView:
 
 
 @dataclass(frozen=True, slots=True)
+class PackView:
+    """How packed answers compare with those that a sample of items got alone (`execution.pack_check`)."""
+
+    checked: int = 0
+    agreed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """A decision, a command or a change of state."""
 
@@ -312,6 +320,7 @@ class Snapshot:
     """Who changed what last, and the shell command that does the same."""
     filters: tuple[FilterView, ...] = ()
     """In the order in which they look at an answer; empty: the run has none."""
+    packs: PackView = PackView()
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,60 @@ async def test_the_cap_is_never_passed_by_packs_at_concurrency_200(desk: Desk) -
         assert server.books.billed_pusd == _spent(desk)
 
 
+@pytest.mark.parametrize(("trouble", "least"), [({}, 1.0), ({"swapped": 1.0}, 0.5)])
+async def test_a_sample_of_packed_items_is_asked_again_alone_and_what_agrees_is_reported(
+    desk: Desk, trouble: dict[str, float], least: float
+) -> None:
+    ids = desk.items(400)
+    async with simulator(pack_trouble=trouble) as server:
+        config = _packed(desk, server.base_url, execution={"pack_check": 0.2})
+
+        assert await desk.goes_on(config) == 0
+
+        assert desk.written_ids() == each_once(ids)
+        checked, agreed = desk.rows("SELECT COUNT(*), SUM(is_same) FROM checks")[0]
+        assert 50 < checked < 110
+        assert server.books.pack_sizes == {8: 50, 1: checked}
+        assert least * checked <= agreed < checked + (not trouble)
+        assert _spent(desk) == server.books.billed_pusd
+        shown = (await desk.llmtop("show", "latest", "--json")).data
+        assert shown["pack_check"] == {"checked": checked, "agreed": agreed}
+        assert shown["requests"] == 50 + checked and shown["retries"] == 0
+        if not trouble:
+            _assert_own_answers(desk, ids)
+
+
+async def test_checks_wait_for_no_money_and_a_run_without_it_is_done_all_the_same(desk: Desk) -> None:
+    desk.items(16)
+    async with simulator() as server:
+        execution = {"pack_check": 1.0, "concurrency": 1}
+        tables = {"request": {"max_output_tokens": 75}, "execution": execution}
+        assert await desk.goes_on(_packed(desk, server.base_url, 16, **tables)) == 0
+        assert server.books.received == 17
+        reserved = desk.rows("SELECT MAX(reserved_pusd) FROM attempts")[0][0]
+        spent = server.books.billed_pusd
+        cap = {"max_cost": round(reserved / PUSD_PER_USD, 12)}
+        config = _packed(
+            desk, server.base_url, 16, name="tight", budget=cap, output={"path": "tight.jsonl"}, **tables
+        )
+
+        assert await desk.goes_on(config) == 0
+
+        assert server.books.billed_pusd - spent <= reserved
+        assert 17 < server.books.received < 34
+
+
+async def test_a_check_that_fails_for_good_is_left_out(desk: Desk) -> None:
+    desk.items(16)
+    async with simulator(blocked_pattern=r"^Explain: .* id: m-3$") as server:
+        config = _packed(desk, server.base_url, execution={"pack_check": 1.0})
+
+        assert await desk.goes_on(config) == 0
+
+        assert desk.rows("SELECT COUNT(*), SUM(is_same) FROM checks") == [(15, 15)]
+        assert server.books.rejected.total() == 1
+
+
 async def test_packs_of_one_are_no_packs(desk: Desk) -> None:
     ids = desk.items(20)
     async with simulator() as server:

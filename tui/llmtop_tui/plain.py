@@ -88,6 +88,7 @@ def summary(snapshot: Snapshot) -> tuple[str, ...]:
         f"  requests   {count(flow.requests)}, retries {count(flow.retries)}, "
         f"429s {count(flow.throttled_429)}",
     ]
+    lines += [f"  checks     {words}" for words in check_words(snapshot)]
     for kind in snapshot.errors.kinds[:5]:
         message = clean(kind.last_message, limit=120)
         said = f": {message}" if message else ""
@@ -96,6 +97,17 @@ def summary(snapshot: Snapshot) -> tuple[str, ...]:
         lines.append(f"  output     {clean(snapshot.output_path, limit=4096)}")
     lines += [f"  next       {step}" for step in next_steps(snapshot)]
     return tuple(lines)
+
+
+def check_words(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return how packed answers compare with lone ones, in one line; nothing where none was checked."""
+    checked, agreed = snapshot.packs.checked, snapshot.packs.agreed
+    if not checked:
+        return ()
+    return (
+        f"{count(agreed)} of {count(checked)} packed answers ({agreed / checked:.0%}) "
+        "are the same when asked alone",
+    )
 
 
 def _cost_notes(snapshot: Snapshot) -> str:

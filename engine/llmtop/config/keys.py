@@ -61,6 +61,7 @@ KEYS: Mapping[str, Key] = {
     "execution.mode": Key(values.choice(("realtime",), later=("batch", "auto")), "text"),
     "execution.concurrency": Key(amounts.span(1, MAX_CONCURRENCY, _DEFAULT.concurrency.start)),
     "execution.items_per_request": Key(amounts.span(1, _MAX_PER_REQUEST, _DEFAULT.items_per_request.start)),
+    "execution.pack_check": Key(values.number(0, 1)),
     "execution.order": Key(values.choice(("input",)), "text"),
     "execution.stop_grace": Key(amounts.duration(0, 600)),
     "limits.requests_per_second": Key(values.number(0, 100_000, is_open=True)),

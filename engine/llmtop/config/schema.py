@@ -93,6 +93,8 @@ class ExecutionConfig:
     order: Literal["input"] = "input"
     stop_grace: float = 8.0
     """Seconds that a polite stop waits for calls in flight; within ten it has to be over."""
+    pack_check: float = 0.0
+    """Share of packed items that are asked again alone, to see whether the answers agree; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

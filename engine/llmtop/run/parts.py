@@ -20,6 +20,7 @@ from llmtop.run.filtering import RunFilters
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.cached import Cached, CacheUse, InFlight
+from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.line import Line
 from llmtop.submit.packer import Packer
@@ -95,6 +96,8 @@ def assemble(
     )
     reception.filters = run.opened.filters
     cached = None if caching is None else _cached(run, exchange, reception, caching)
+    share = config.execution.pack_check
+    reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
     packer = reception.packer = Packer(exchange, lambda: run.lane.pack_size, run.lane.choose_pack)
     submitter = RealtimeSubmitter(
         feed=LedgerFeed(run.opened.source, run.ledger.pending),

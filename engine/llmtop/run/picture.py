@@ -18,6 +18,7 @@ from llmtop.snapshot import (
     HeldBy,
     Knob,
     MemoryView,
+    PackView,
     ProcessView,
     RunLine,
     Snapshot,
@@ -80,6 +81,7 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         log=tuple(run.log),
         warnings=_warnings(run, memory, processes),
         last_command=run.last_command,
+        packs=PackView(run.parts.reception.checks.checked, run.parts.reception.checks.agreed),
         filters=() if run.parts.filters is None else run.parts.filters.views(),
     )
 
@@ -287,6 +289,8 @@ def _row_key(attempt_id: int, items: int) -> str:
 
 
 def _landed_state(row: Landed) -> str:
+    if row.is_same is not None:
+        return "check same" if row.is_same else "check differs"
     if row.status is None:
         if row.again_in_s:
             return f"again {_what(row)} in {row.again_in_s:.1f}s"

@@ -12,7 +12,7 @@ from llmtop_tui.cli.printing import Column, table, terminal_width
 from llmtop_tui.figures import date_and_clock, usd, usd_exact, utc
 from llmtop_tui.format import UNKNOWN, age, clock, count, done_percent, latency
 from llmtop_tui.jsonlines import counts_of, decision_of, knobs_of, progress_of
-from llmtop_tui.plain import cost_words, next_steps, state_words
+from llmtop_tui.plain import check_words, cost_words, next_steps, state_words
 
 if TYPE_CHECKING:
     from llmtop.control.settings import ShownSetting
@@ -42,6 +42,7 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[
         f"requests   {count(flow.requests)}, retries {count(flow.retries)}, 429s {count(flow.throttled_429)}",
         f"latency    {_percentiles(snapshot.latency.request)}",
     ]
+    shown += [f"checks     {words}" for words in check_words(snapshot)]
     shown += _money(snapshot)
     shown.append(f"held by    {_held(snapshot)}")
     shown.append(f"output     {clean(snapshot.output_path, limit=4096) or 'the ledger only'}")
@@ -71,6 +72,7 @@ def as_object(
         "requests": flow.requests,
         "retries": flow.retries,
         "throttled_429": flow.throttled_429,
+        "pack_check": {"checked": snapshot.packs.checked, "agreed": snapshot.packs.agreed},
         "max_cost_usd": usd_exact(cost.cap_pusd),
         "reserved_usd": usd_exact(cost.reserved_pusd),
         "projected_usd": usd_exact(cost.projected_pusd),

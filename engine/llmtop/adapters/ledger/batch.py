@@ -67,6 +67,7 @@ _ENDS = Statement(
     ") AS ended WHERE attempts.id = ended.column1",
 )
 _PACKED = insert("packed", "seq", "attempt_id")
+_CHECKS = insert("checks", "attempt_id", "is_same")
 _RESPONSES = insert("responses", "attempt_id", "body", "body_bytes")
 _RESULTS = insert(
     "results",
@@ -77,6 +78,7 @@ _RESULTS = insert(
 _LINES = insert("lines", "seq", "line")
 _DECISIONS = insert("decisions", "at", "what", "old", "new", "why", "origin")
 _COMMANDS = insert("commands", "at", "verb", "origin", "arguments", "is_ok", "message")
+_STATEMENTS = (*(_ATTEMPTS, _PACKED, _ENDS, _CHECKS, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS),)
 
 
 class Batch:
@@ -84,10 +86,7 @@ class Batch:
 
     def __init__(self, entries: Iterable[Entry], output: Output) -> None:
         self.results = 0
-        self._rows: dict[Statement, list[Row]] = {
-            statement: []
-            for statement in (_ATTEMPTS, _PACKED, _ENDS, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS)
-        }
+        self._rows: dict[Statement, list[Row]] = {statement: [] for statement in _STATEMENTS}
         self._changes: list[StateChange] = []
         self._tails: dict[OutputFile, tuple[list[bytes], int]] = {}
         self._output = output
@@ -143,6 +142,8 @@ class Batch:
                 *(end.cost_pusd, end.is_maybe_billed, _text(end.request_id)),
             )
         )
+        if end.is_same is not None:
+            self._rows[_CHECKS].append((end.id, end.is_same))
         if end.body is not None:
             self._rows[_RESPONSES].append((end.id, end.body[:KEPT_BODY_BYTES], len(end.body)))
 

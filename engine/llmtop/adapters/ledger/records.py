@@ -126,6 +126,10 @@ class Totals:
     """Results that are the answer to an identical request that was in flight."""
     saved_cache_pusd: int = 0
     """What the answers of both had cost."""
+    checked: int = 0
+    """Packed items whose answer was compared with one that they got alone."""
+    agreed: int = 0
+    """Those whose answers were the same."""
     last_attempt_id: int = 0
     errors: tuple[ErrorCount, ...] = ()
     """Failed attempts by kind, most frequent first."""

@@ -138,7 +138,16 @@ _CACHE = (
 CACHE_VERSION = 2
 """From this version on results know what the cache saved."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE)
+_CHECKS = (
+    """CREATE TABLE checks (
+        attempt_id INTEGER PRIMARY KEY,
+        is_same INTEGER NOT NULL
+    )""",
+)
+CHECKS_VERSION = 3
+"""From this version on it is known whether packed answers agree with lone ones."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS)
 """Step n brings a file from version n to version n + 1."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llmtop.adapters.ledger.records import ErrorCount, RunRecord, Totals
-from llmtop.adapters.ledger.schema import CACHE_VERSION, version_of
+from llmtop.adapters.ledger.schema import CACHE_VERSION, CHECKS_VERSION, version_of
 from llmtop.model import RunCounts
 
 _RECORD_COLUMNS = (
@@ -82,6 +82,7 @@ def count_totals(connection: sqlite3.Connection) -> Totals:
         FROM attempts"""
     ).fetchone()
     hits, joined, saved = _count_cache(connection)
+    checked, agreed = _count_checks(connection)
     names = (
         *("requests", "retries", "throttled_429", "spent_pusd", "unknown_cost", "estimated", "maybe_billed"),
         *("maybe_billed_pusd", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens"),
@@ -92,6 +93,8 @@ def count_totals(connection: sqlite3.Connection) -> Totals:
         cache_hits=hits,
         dup_joined=joined,
         saved_cache_pusd=saved,
+        checked=checked,
+        agreed=agreed,
         errors=_count_errors(connection),
         **dict(zip(names, row, strict=True)),
     )
@@ -106,6 +109,14 @@ def _count_cache(connection: sqlite3.Connection) -> tuple[int, int, int]:
         FROM results WHERE via = 'cache'"""
     ).fetchone()
     return hits - joined, joined, saved
+
+
+def _count_checks(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return packed answers that were compared with lone ones, and those that agreed."""
+    if version_of(connection) < CHECKS_VERSION:  # beside an owner of an earlier version, which checks none
+        return 0, 0
+    checked, agreed = connection.execute("SELECT COUNT(*), COALESCE(SUM(is_same), 0) FROM checks").fetchone()
+    return checked, agreed
 
 
 def _count_errors(connection: sqlite3.Connection) -> tuple[ErrorCount, ...]:

@@ -1,5 +1,6 @@
 """Packing: several items in one request, and their answers told apart by id. Pure."""
 
+from llmtop.policy.packing.checking import agree, is_checked
 from llmtop.policy.packing.forms import ItemForm, JsonForm, TextForm, item_form
 from llmtop.policy.packing.planner import PackPlanner, split
 from llmtop.policy.packing.prompt import PackPrompt, Part, is_packable, output_tokens, pack_key
@@ -15,6 +16,8 @@ __all__ = [
     "PackReading",
     "Part",
     "TextForm",
+    "agree",
+    "is_checked",
     "is_packable",
     "item_form",
     "output_tokens",
