@@ -60,9 +60,6 @@ class Work:
     max_output_tokens: int | None = None
     """Of a pack: what its answer may have; None: no maximum."""
     is_check: bool = False
-    """Whether its item has its answer from a pack already, and this asks only whether `packed_output` agrees."""
-    packed_output: Any = None
-    is_check: bool = False
     """Whether its item has `packed_output` from a pack already, and this only asks whether it agrees."""
     packed_output: Any = None
 
