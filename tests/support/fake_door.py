@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, ItemRow
 from llmtop.model import Acknowledgement, Change, Command, Decision
 from llmtop.snapshot import FlightRow, Knob, RunState, Snapshot
 from llmtop_tui.sample import SAMPLE
+from llmtop_tui.sample_items import ITEM, ITEMS
 
 _STATES: dict[str, RunState] = {
     "pause": "paused",
@@ -40,6 +41,8 @@ class FakeDoor:
         """New rows in every snapshot of a lively run."""
         """Whether the change of a command shows in the next snapshot."""
         self.commands: list[Command] = []
+        self.all_items: tuple[ItemRow, ...] = ITEMS
+        self.queries: list[ItemQuery] = []
         self.refusal = ""
         self.is_closed = False
         self._changed = asyncio.Event()
@@ -84,10 +87,21 @@ class FakeDoor:
         return Acknowledgement(True, f"{command.verb} done", changes, version)
 
     async def items(self, query: ItemQuery) -> ItemPage:
-        return ItemPage((), None)
+        """Page over `all_items` as the ledger does."""
+        self.queries.append(query)
+        rows = [row for row in self.all_items if not query.states or row.state in query.states]
+        rows = [row for row in rows if query.error_type in (None, row.error_type)]
+        rows = sorted((row for row in rows if (query.search or "") in row.id), key=lambda row: row.seq)
+        if query.before_seq is not None:
+            found = [row for row in rows if row.seq < query.before_seq][-query.limit :]
+            is_all = not found or found[0] is rows[0]
+            return ItemPage(tuple(found), None if is_all else found[0].seq)
+        found = [row for row in rows if row.seq > query.after_seq][: query.limit]
+        return ItemPage(tuple(found), None if not found or found[-1] is rows[-1] else found[-1].seq)
 
     async def item(self, item_id: str) -> ItemDetail | None:
-        return None
+        row = next((row for row in self.all_items if row.id == item_id), None)
+        return None if row is None else replace(ITEM, row=row)
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         return ()

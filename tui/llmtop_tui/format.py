@@ -96,7 +96,7 @@ def money(pusd: int | None) -> str:
         return UNKNOWN
     usd = number / PUSD_PER_USD
     size = abs(usd)
-    if size >= 1e7:
+    if size >= (1e7 if usd > 0 else 999_999):
         return f"${short(usd)}"
     if size >= 1000:
         return f"${usd:,.0f}"

@@ -20,6 +20,7 @@ from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.sample import AT, PAUSED, RUNS, SAMPLE
+from llmtop_tui.sample_items import ITEM, ITEMS
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
 
@@ -47,10 +48,10 @@ class StillDoor:
         return Acknowledgement(False, "this is a picture")
 
     async def items(self, query: ItemQuery) -> ItemPage:
-        return ItemPage((), None)
+        return ItemPage(tuple(row for row in ITEMS if row.state in query.states), None)
 
     async def item(self, item_id: str) -> ItemDetail | None:
-        return None
+        return ITEM
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         return ()
@@ -89,6 +90,8 @@ def over_list() -> DashboardApp:
 async def picture(app: DashboardApp, size: tuple[int, int], presses: tuple[str, ...] = ()) -> str:
     """The screen as SVG after these keys; fonts are the reader's own."""
     async with app.run_test(size=size) as pilot:
+        while app.session is not None and app.session.snapshot is None:
+            await asyncio.sleep(0.01)
         await pilot.pause()
         app.redraw()
         for key in presses:
@@ -115,6 +118,9 @@ async def write_all(folder: Path) -> list[Path]:
         ("runs-80x24", over_list, (80, 24), ()),
         ("help-100x40", lambda: over_run(SAMPLE), (100, 40), ("question_mark",)),
         ("tuner-100x30", lambda: over_run(SAMPLE), (100, 30), ("4",)),
+        ("items-100x30", lambda: over_run(SAMPLE), (100, 30), ("3", "wait")),
+        ("item-100x30", lambda: over_run(SAMPLE), (100, 30), ("3", "wait", "j", "j", "enter", "wait", "f")),
+        ("batches-120x30", lambda: over_run(SAMPLE), (120, 30), ("2",)),
         ("errors-100x30", lambda: over_run(SAMPLE), (100, 30), ("5",)),
     ]
     written = []

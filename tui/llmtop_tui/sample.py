@@ -25,6 +25,7 @@ from llmtop.snapshot import (
 )
 
 GIB, MIB, USD = 2**30, 2**20, 10**12
+_CURVE = tuple((16.0 + n / 2, 21.5 + 12 * (1 - math.exp(-n / 12)) + math.sin(n)) for n in range(33))
 AT = 1795459327.0
 """The moment of the pictures."""
 
@@ -214,6 +215,7 @@ SAMPLE = Snapshot(
         "next +1 in 12 s",
         (("p95", "3.1 s steady"), ("429", "0.0 % in 60 s"), ("goodput", "29.7 items/s")),
         DECISIONS,
+        _CURVE,
     ),
     rows=ROWS,
     log=LOG,

@@ -7,6 +7,7 @@ from llmtop.snapshot import Knob, TunerView
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import EMPTY, Line, Span, cells, line, pad, right, said, width_of
 from llmtop_tui.looks import Looks
+from llmtop_tui.panels import curve
 from llmtop_tui.panels.words import KNOB_NAMES, skeleton, wished
 from llmtop_tui.scene import Scene
 
@@ -73,6 +74,7 @@ def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     body += [EMPTY, line(("EVIDENCE FOR THE NEXT STEP", "muted"))]
     body.append(line((said(t.phase) or "-", "strong"), "  ", said(t.next_step)))
     body += [line(pad(said(name, 20), 20), (said(value, 60), "strong")) for name, value in t.evidence]
+    body += [EMPTY, *curve.lines(t.curve, width, looks)]
     body += [EMPTY, line((pad("TIME", 10) + pad("WHAT", _change_width(width)) + "WHY, BY", "muted"))]
     room = max(height - len(body), 0)
     body += _decisions(t, room, width, looks)
