@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 from hostile import run_lines, snapshots
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtop.snapshot import RunLine, Snapshot
+from llmtop.snapshot import FilterView, RunLine, Snapshot
 from llmtop_tui.ink import Line, block, boxed, line, text_of, width_of
 from llmtop_tui.looks import ASCII, UTF8, Looks
 from llmtop_tui.panels import (
@@ -231,3 +232,17 @@ def test_no_state_of_an_ended_run_lacks_a_summary() -> None:
         "llmtop retry motions --failed",
     ):
         assert word in text
+
+
+def test_rejected_answers_are_told_apart_by_filter() -> None:
+    filters = (
+        FilterView("scripts", 1, hits=3, changed=3),
+        FilterView("length", 2, hits=2, rejected=2),
+        FilterView("reject_words", 3, hits=39, rejected=39),
+    )
+    scene = Scene(replace(SAMPLE, filters=filters))
+
+    (row,) = [text_of(each) for each in errors.lines(scene, 36, 5, LOOKS[0]) if "rejected" in text_of(each)]
+
+    assert "rejected 41  reject_words 39  length 2" in row
+    assert "scripts" not in row

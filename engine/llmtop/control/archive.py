@@ -17,11 +17,11 @@ from llmtop.adapters.ledger.lock import owner_pid
 from llmtop.adapters.ledger.reader import LedgerReader
 from llmtop.adapters.ledger.records import CommandRecord, RunRecord, StateChange
 from llmtop.adapters.ledger.requeue import retry_choice
-from llmtop.control.archive_view import archive_snapshot
+from llmtop.control.archive_view import archive_filters, archive_snapshot
 from llmtop.errors import LlmtopError, UsageError
 from llmtop.listing import ItemDetail, ItemPage, ItemQuery
-from llmtop.model import Acknowledgement, Change, Command, Decision
-from llmtop.snapshot import RunState, Snapshot
+from llmtop.model import Acknowledgement, Change, Command, Decision, RunCounts
+from llmtop.snapshot import FilterView, RunState, Snapshot
 
 T = TypeVar("T")
 PromptOf = Callable[[ItemPlace], tuple[tuple[dict[str, Any], ...] | None, str]]
@@ -45,12 +45,22 @@ class ArchivedRun:
         self._reader = LedgerReader(folder)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._version = 1
+        self._filtered: tuple[RunCounts, tuple[FilterView, ...]] | None = None
         self._closed = asyncio.Event()
 
     async def snapshot(self) -> Snapshot:
         """Return the run as its ledger has it."""
         owner, now = owner_pid(self._folder), time.time()
-        return await self._read(lambda: archive_snapshot(self._reader, owner, self._version, now))
+        return await self._read(
+            lambda: archive_snapshot(self._reader, owner, self._version, now, self._filters())
+        )
+
+    def _filters(self) -> tuple[FilterView, ...]:
+        """Return what the filters did; read through the results again only when there are others."""
+        counts = self._reader.counts()
+        if self._filtered is None or self._filtered[0] != counts:
+            self._filtered = (counts, archive_filters(self._reader))
+        return self._filtered[1]
 
     async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
         """Yield the state now and on every tick, until `close`."""

@@ -12,6 +12,7 @@ from llmtop.snapshot import (
     CostView,
     ErrorKind,
     ErrorsView,
+    FilterView,
     LogLine,
     PackView,
     Snapshot,
@@ -23,8 +24,13 @@ _LOG_LINES = 100
 _DECISIONS = 50
 
 
-def archive_snapshot(reader: LedgerReader, pid: int | None, version: int, now: float) -> Snapshot:
-    """Return the run as its ledger has it; `pid` is its owner's, None when nobody runs it."""
+def archive_snapshot(
+    reader: LedgerReader, pid: int | None, version: int, now: float, filters: tuple[FilterView, ...] = ()
+) -> Snapshot:
+    """Return the run as its ledger has it; `pid` is its owner's, None when nobody runs it.
+
+    `filters` come from `archive_filters`, which reads too much for every tick.
+    """
     record = reader.record()
     totals = reader.totals()
     decisions = reader.decisions(_LOG_LINES)
@@ -57,7 +63,19 @@ def archive_snapshot(reader: LedgerReader, pid: int | None, version: int, now: f
         tuner=TunerView(decisions=tuple(d for d in decisions if d.by == "tuner")[-_DECISIONS:]),
         log=tuple(map(_log_line, decisions)),
         last_command=f"{commands[-1].by}: {commands[-1].new}" if commands else "",
+        filters=filters,
     )
+
+
+def archive_filters(reader: LedgerReader) -> tuple[FilterView, ...]:
+    """Return what the run's filters did to its results: reads through all of them where it has filters."""
+    tables = reader.record().config.get("filters")
+    if not isinstance(tables, list) or not tables:
+        return ()
+    from llmtop.run.filtering import views_of  # all filters and what they need: for runs that have some
+
+    names = [str(table.get("use", "")) if isinstance(table, dict) else "" for table in tables]
+    return views_of(names, reader.results_filtered())
 
 
 def _cost(record: RunRecord, totals: Totals) -> CostView:

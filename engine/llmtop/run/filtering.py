@@ -7,7 +7,7 @@ counts is what the ledger has committed, so `count` is told of results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -47,7 +47,7 @@ class RunFilters:
     def __init__(self, chain: FilterChain) -> None:
         self.chain = chain
         self._memory = chain.memory()
-        self._counts = FilterCounts(chain)
+        self._counts = FilterCounts([step.filter.name for step in chain.steps])
         functions = _elsewhere(chain)
         self._pools = {place: FunctionPool(function.settings) for place, function in functions.items()}
 
@@ -78,7 +78,7 @@ class RunFilters:
 
     def count(self, result: Result) -> None:
         """Count what the filters did to a committed result."""
-        self._counts.add(ChainResult(None, tuple(result.filters)))
+        self._counts.add(result.filters)
 
     def restore(self, lines: Iterable[bytes]) -> None:
         """Count and remember the ledger's results: its lines, those that filters touched at least.
@@ -87,8 +87,7 @@ class RunFilters:
         """
         for line in lines:
             kept = orjson.loads(line)
-            trail = tuple(entry for entry in kept.get("filters", ()) if self._is_ours(entry))
-            self._counts.add(ChainResult(None, trail))
+            self._counts.add(kept.get("filters", ()))
             if self.wants_all and kept["status"] == "done":
                 self.chain.remember(kept["output"], Item(0, kept["id"], {}), self._memory)
 
@@ -97,23 +96,29 @@ class RunFilters:
         """Whether `restore` needs the lines that no filter touched as well."""
         return any(step.filter.name == "duplicate" for step in self.chain.steps)
 
-    def _is_ours(self, entry: Any) -> bool:
-        names = self._counts.names
-        place = entry.get("place") if isinstance(entry, dict) else None
-        return isinstance(place, int) and 1 <= place <= len(names) and names[place - 1] == entry.get("use")
-
     def views(self) -> tuple[FilterView, ...]:
         """Return what each filter has done to the results that are committed, in order."""
-        counts = self._counts
-        return tuple(
-            FilterView(name, at + 1, counts.hits[at], counts.changed[at], counts.rejected[at])
-            for at, name in enumerate(counts.names)
-        )
+        return _views(self._counts)
 
     def close(self) -> None:
         """End the processes of the user's functions. Safe to call twice."""
         for pool in self._pools.values():
             pool.close()
+
+
+def views_of(names: Sequence[str], lines: Iterable[bytes]) -> tuple[FilterView, ...]:
+    """Return what the filters of these names did to stored results, where no chain is at hand."""
+    counts = FilterCounts(names)
+    for line in lines:
+        counts.add(orjson.loads(line).get("filters", ()))
+    return _views(counts)
+
+
+def _views(counts: FilterCounts) -> tuple[FilterView, ...]:
+    return tuple(
+        FilterView(name, at + 1, counts.hits[at], counts.changed[at], counts.rejected[at])
+        for at, name in enumerate(counts.names)
+    )
 
 
 def _elsewhere(chain: FilterChain) -> dict[int, PythonFunction]:

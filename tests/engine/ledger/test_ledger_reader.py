@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from ledger_values import Listener, end, finishes, new_ledger, put_all, result
 
-from llmtop.adapters.ledger import Finish, Ledger, LedgerReader, pages
+from llmtop.adapters.ledger import Finish, Ledger, LedgerReader, pages, reader
 from llmtop.listing import ItemQuery, ItemRow, ItemState
 from llmtop.model import Attempt, RunCounts
 
@@ -192,3 +194,23 @@ async def test_a_ledger_in_a_place_that_cannot_be_written_is_still_read(folder: 
             assert reader.counts().finished == 30
     finally:
         folder.chmod(0o700)
+
+
+async def test_results_that_a_filter_touched_are_found_among_all_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_LINES_A_READ", 3)
+    ledger = new_ledger(folder, 12)
+    trail = ({"use": "typos", "place": 1, "hits": 1, "what": "x"},)
+    results = [
+        replace(result(seq, output='not it: "filters":[{'), filters=trail if seq % 4 == 1 else ())
+        for seq in reversed(range(11))
+    ]
+    await put_all(ledger, finishes(*results))
+    with LedgerReader(folder) as opened:
+        touched = [orjson.loads(line)["id"] for line in opened.results_filtered()]
+        numbered = [(seq, orjson.loads(line)["id"]) for seq, line in opened.numbered_results()]
+    ledger.close()
+
+    assert touched == ["m-1", "m-5", "m-9"]
+    assert numbered == [(seq, f"m-{seq}") for seq in range(11)]

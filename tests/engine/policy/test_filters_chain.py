@@ -12,7 +12,15 @@ import tomli
 
 from llmtop.errors import ConfigErrors
 from llmtop.model import Item
-from llmtop.policy.filters import BUILT_IN, ChainResult, FilterChain, FilterCounts, build_chain
+from llmtop.policy.filters import (
+    BUILT_IN,
+    ChainResult,
+    Changed,
+    FilterChain,
+    FilterCounts,
+    Pass,
+    build_chain,
+)
 
 GUIDE = Path(__file__).parents[3] / "docs" / "filters.md"
 ITEM = Item(0, "m-1", {"title": "Vrije dag", "n": 3})
@@ -114,12 +122,12 @@ def test_a_later_schema_sees_what_earlier_filters_made_of_the_output() -> None:
 
 def test_counts_add_up_over_a_run_and_tell_two_filters_of_one_name_apart() -> None:
     chain = built({"use": "regex", "forbid": ["a"]}, {"use": "regex", "forbid": ["b"]}, CHAIN[1])
-    counts = FilterCounts(chain)
+    counts = FilterCounts([step.filter.name for step in chain.steps])
 
     for text in ("a", "b", "b", "beslisssing beslisssing", "d"):
-        counts.add(run(chain, text))
+        counts.add(run(chain, text).trail)
+    counts.add([{"use": "regex", "place": 3, "hits": 9}, {"use": "length", "place": 7}, "nonsense"])
 
-    assert counts.seen == 5
     assert counts.names == ("regex", "regex", "typos")
     assert (counts.rejected, counts.changed, counts.hits) == ([1, 3, 0], [0, 0, 0], [1, 3, 0])
 
@@ -244,3 +252,48 @@ def test_the_benchmark_prints_every_filter_and_the_chain() -> None:
 
     assert all(f"\n{name}" in f"\n{printed}" for name in BUILT_IN if name != "python")
     assert "default chain" in printed
+
+
+def test_a_filter_that_is_asked_elsewhere_takes_its_place_in_the_chain() -> None:
+    chain = built(
+        {"use": "typos", "map": {"teh": "the"}}, {"use": "refusal"}, {"use": "length", "max_words": 3}
+    )
+    passage = chain.passage({"a": "teh day", "b": ["x", 1]}, ITEM, chain.memory(), elsewhere={2})
+
+    asked = passage.go_on()
+    assert asked is not None
+    assert (asked.place, asked.texts) == (2, ("the day", "x"))
+    passage.told([Changed("the nice day", 1, "made nicer"), Pass()])
+    assert passage.go_on() is None
+
+    result = passage.result
+    assert result.output == {"a": "the nice day", "b": ["x", 1]}
+    assert [(entry["use"], entry["place"]) for entry in result.trail] == [
+        ("typos", 1),
+        ("refusal", 2),
+        ("length", 3),
+    ]
+    assert result.rejected_by is not None
+    assert result.rejected_by.text == "the nice day\nx"
+
+
+def test_each_filter_apart_does_what_it_does_in_the_chain() -> None:
+    chain = built({"use": "typos", "map": {"teh": "the"}}, {"use": "duplicate", "remember": 2})
+    output: Any = "teh day"
+
+    for alone in chain.apart():
+        output = alone.run(output, ITEM, alone.memory()).output
+
+    assert output == chain.run("teh day", ITEM, chain.memory()).output == "the day"
+    assert [len(alone) for alone in chain.apart()] == [1, 1]
+
+
+def test_an_output_of_before_is_remembered_as_its_items() -> None:
+    chain = built({"use": "duplicate"})
+    memory = chain.memory()
+
+    chain.remember("A  day", Item(1, "first", {}), memory)
+
+    again = chain.run("a day", Item(2, "second", {}), memory).rejected_by
+    assert again is not None and '"first"' in again.reason
+    assert chain.run("a day", Item(1, "first", {}), memory).rejected_by is None

@@ -15,6 +15,7 @@ from whole_runs import Desk, simulator, until
 
 from llmtop.config.loader import load_config
 from llmtop.config.schema import RunConfig
+from llmtop.control.opening import open_run
 from llmtop.engine import Engine
 from llmtop.errors import ConfigErrors
 from llmtop.model import Item
@@ -231,3 +232,21 @@ async def test_the_snapshot_of_a_run_shows_its_filters_and_processes_end_with_it
     assert snapshot.filters == (FilterView("python", 1, 4, 4, 0),)
     (pid,) = {result["output"].split()[0] for result in desk.results()}
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_run_at_rest_shows_what_its_filters_did(desk: Desk) -> None:
+    desk.items(6)
+    async with simulator() as server:
+        path = write_filters(
+            desk.config(server.base_url), NO_ROOF, {"use": "normalise", "quotes": "straight"}
+        )
+        async with desk.engine(path) as (run,):
+            await run.settled()
+            live = run.parts.filters.views() if run.parts.filters else ()
+
+    door = await open_run(desk.home, run.id)
+    snapshot = await door.snapshot()
+    await door.close()
+
+    assert snapshot.filters == live
+    assert (live[0].rejected, live[1].changed) == (1, 5)

@@ -37,7 +37,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         + _number("conn" if width < TIGHT else "connection", e.connections, "strong"),
         _row(("parse", e.parse, "strong"), ("missing", e.missing, "strong"), width)
         + _number("refusal", e.refusals, "strong"),
-        line(*_number("rejected", counts.rejected, "strong"), "  ", *_detail(e, "filtered")),
+        line(*_number("rejected", counts.rejected, "strong"), "  ", *_by_rule(s)),
         line(
             *_number("failed", counts.failed, "bad"),
             "  possibly billed ",
@@ -145,6 +145,15 @@ def _padded(label: str, value: int, role: Role, width: int) -> Line:
 def _row(first: tuple[str, int, Role], second: tuple[str, int, Role], width: int) -> Line:
     """Two numbers in columns, with room for a third."""
     return _padded(*first, 8 if width < TIGHT else 10) + _padded(*second, 10 if width < TIGHT else 12)
+
+
+def _by_rule(s: Snapshot) -> Line:
+    """Which filters rejected how many, the most first; without filters the last message of a rejection."""
+    rules = sorted((each for each in s.filters if each.rejected), key=lambda each: -each.rejected)
+    if not rules:
+        return _detail(s.errors, "filtered")
+    words = [f"{said(each.name, 20)} {fmt.short(each.rejected)}" for each in rules]
+    return line(("  ".join(words), "muted"))
 
 
 def _detail(e: ErrorsView, name: str) -> Line:

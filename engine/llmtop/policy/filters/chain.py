@@ -7,7 +7,7 @@ by line ends. Keys, numbers and truths are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -192,21 +192,27 @@ class _AsTold:
 class FilterCounts:
     """Hits of one chain's filters, added up over a run: the state that the chain does not hold."""
 
-    def __init__(self, chain: FilterChain) -> None:
-        self.names = tuple(step.filter.name for step in chain.steps)
-        self.seen = 0
-        self.hits = [0] * len(chain)
-        self.changed = [0] * len(chain)
-        self.rejected = [0] * len(chain)
+    def __init__(self, names: Sequence[str]) -> None:
+        """`names`: what `use` calls the filters, in order."""
+        self.names = tuple(names)
+        self.hits = [0] * len(names)
+        self.changed = [0] * len(names)
+        self.rejected = [0] * len(names)
 
-    def add(self, result: ChainResult) -> None:
-        """Count one output."""
-        self.seen += 1
-        for entry in result.trail:
-            place = entry["place"] - 1
-            self.hits[place] += entry["hits"]
-            counts = self.rejected if "reason" in entry else self.changed
-            counts[place] += 1
+    def add(self, trail: Iterable[Any]) -> None:
+        """Count what the filters did to one output; what is of another chain is left out."""
+        for entry in trail:
+            if self._is_ours(entry):
+                place = entry["place"] - 1
+                self.hits[place] += entry.get("hits", 0)
+                counts = self.rejected if "reason" in entry else self.changed
+                counts[place] += 1
+
+    def _is_ours(self, entry: Any) -> bool:
+        place = entry.get("place") if isinstance(entry, Mapping) else None
+        if not isinstance(place, int) or not 1 <= place <= len(self.names):
+            return False
+        return bool(self.names[place - 1] == entry.get("use"))
 
 
 def _applied(rule: Filter, output: Any, context: FilterContext) -> tuple[Any, Verdict]:
