@@ -143,14 +143,12 @@ def pusd(dollars: Decimal) -> int:
 
 def is_sound(usage: Usage) -> bool:
     """Whether `sane_usage` would replace nothing, as in nearly every answer."""
-    parts = (usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
-    totals = (usage.input_tokens, usage.output_tokens)
-    return (
-        all(map(_is_count, totals + parts))
-        and min(totals) > 0
-        and parts[0] + parts[1] <= totals[0]
-        and parts[2] <= totals[1]
-    )
+    given, cached, written = usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens
+    taken, reasoned = usage.output_tokens, usage.reasoning_tokens
+    if not type(given) is type(cached) is type(written) is type(taken) is type(reasoned) is int:
+        return False
+    is_in_sound = 0 < given <= ABSURD_TOKENS and cached >= 0 and written >= 0 and cached + written <= given
+    return is_in_sound and 0 <= reasoned <= taken <= ABSURD_TOKENS and taken > 0
 
 
 def _total(reported: int, estimate: int) -> tuple[int, bool]:

@@ -241,7 +241,7 @@ class Run:
         """An item has a result, and the ledger has it."""
         counts = self.counts
         if result.status == "done":
-            self.counts = replace(counts, done=counts.done + 1)
+            self.counts = RunCounts(counts.total, counts.done + 1, counts.rejected, counts.failed)
         elif result.status == "failed":
             self.counts = replace(counts, failed=counts.failed + 1)
         else:

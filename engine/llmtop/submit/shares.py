@@ -90,8 +90,8 @@ def landed_of(
         error=error,
         again_in_s=again_in_s,
         items=len(flight.work.members),
-        done=sum(result.status == "done" for result in results),
-        rejected=sum(result.status == "rejected" for result in results),
+        done=sum([result.status == "done" for result in results]),
+        rejected=sum([result.status == "rejected" for result in results]),
     )
 
 
