@@ -96,7 +96,8 @@ class LineFile:
                 if self._is_gzip and (foreign := foreign_format(line[:8])):
                     raise InputError(self._name, f"holds {foreign}", "Save it as UTF-8 text.")
                 line = line.removeprefix(_UTF8_MARK)
-            yield Line(number, -1 if self._is_gzip else start, *_without_end(line))
+            raw, end = _without_end(line)
+            yield Line(number, -1 if self._is_gzip else start, raw, end)
 
     def line_at(self, offset: int, number: int) -> Line:
         """Return the line that starts at `offset` of a plain file."""
@@ -112,16 +113,16 @@ class LineFile:
             raise InputError(at_line(self._name, number), what, "Fetch or compress the file again.") from None
         except OSError as error:
             raise InputError(self._name, f"cannot be read ({error.strerror or 'read error'})") from None
-        if len(line.rstrip(b"\r\n")) > MAX_LINE_BYTES:
+        if len(line) > MAX_LINE_BYTES and len(line.rstrip(b"\r\n")) > MAX_LINE_BYTES:
             what = f"is longer than {MAX_LINE_BYTES // 2**20} MiB"
             raise InputError(at_line(self._name, number), what, _ONE_A_LINE)
         return line
 
 
 def _without_end(line: bytes) -> tuple[bytes, bytes]:
-    if line.endswith(b"\r\n"):
-        return line[:-2], b"\r\n"
-    return (line[:-1], b"\n") if line.endswith(b"\n") else (line, b"")
+    if line[-1:] != b"\n":
+        return line, b""
+    return (line[:-2], b"\r\n") if line[-2:-1] == b"\r" else (line[:-1], b"\n")
 
 
 def at_line(name: str, number: int) -> str:

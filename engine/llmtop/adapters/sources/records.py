@@ -56,10 +56,11 @@ class _OneALine:
     def records(self, file: LineFile, digest: Digest) -> Iterator[Record]:
         """Yield a record for each line that is not blank."""
         for line in file.lines():
-            if line.raw and not line.raw.isspace():
-                digest.update(line.raw)
+            number, offset, raw, _ = line
+            if raw and not raw.isspace():
+                digest.update(raw)
                 digest.update(b"\n")
-                yield Record(line.number, line.offset, line)
+                yield Record(number, offset, line)
 
 
 class Jsonl(_OneALine):

@@ -166,7 +166,10 @@ class Source:
     def _own_id_field(self, fields: dict[str, Any]) -> str | None:
         if self._config.id_field is not None:
             return self._config.id_field
-        return next((name for name in _OWN_IDS if name in fields), None)
+        for name in _OWN_IDS:
+            if name in fields:
+                return name
+        return None
 
     def _refuse_twin(self, item: Item) -> None:
         """Look for the earlier item with the same id; return when only the digests were alike."""
