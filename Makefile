@@ -26,6 +26,7 @@ format: $(STAMP)  ## Mend what can be mended by machine.
 
 pictures: $(STAMP)  ## The screenshots of the README and docs/, made from the program.
 	$(BIN)/python -m llmtop_tui.pictures docs/pictures
+	$(BIN)/python -m llmtop_tui.recording docs/recording.md
 
 constraints: $(STAMP)  ## Write constraints.txt anew from what is installed.
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt

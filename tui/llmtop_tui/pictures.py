@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, RunDoor
@@ -21,6 +22,7 @@ from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.sample import AT, PAUSED, RUNS, SAMPLE
 from llmtop_tui.sample_items import ITEM, ITEMS
+from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
 
@@ -60,6 +62,13 @@ class StillDoor:
         """Nothing is held."""
 
 
+class StillSession(Session):
+    """A session whose snapshot is always as old as in the last picture."""
+
+    def scene(self) -> Scene:
+        return replace(super().scene(), age_s=0.4)
+
+
 def _options() -> ViewOptions:
     return ViewOptions(origin="operator@box1", is_run_owner=True, mouse=False, glyphs="utf8", theme="dark")
 
@@ -71,7 +80,7 @@ def _at() -> float:
 def over_run(snapshot: Snapshot) -> DashboardApp:
     """The dashboard over this snapshot, at the moment of the pictures."""
     return DashboardApp(
-        _options(), Session(StillDoor(snapshot), _options(), wall=_at, rss=lambda: 44 * 2**20), wall=_at
+        _options(), StillSession(StillDoor(snapshot), _options(), wall=_at, rss=lambda: 44 * 2**20), wall=_at
     )
 
 

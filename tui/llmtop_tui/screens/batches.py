@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.widget import Widget
 
 from llmtop.snapshot import FlightRow
-from llmtop_tui import keys
 from llmtop_tui.ink import Line
 from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks
@@ -20,8 +18,6 @@ from llmtop_tui.screens.flight_screen import FlightScreen
 from llmtop_tui.screens.panel_screen import PanelScreen
 from llmtop_tui.session import Session
 
-__all__ = ["BatchScreen", "BatchesScreen", "keys"]
-
 
 class BatchesScreen(FlightScreen):
     """The rows of the snapshot, provider jobs first."""
@@ -30,7 +26,7 @@ class BatchesScreen(FlightScreen):
     TAB: ClassVar[str] = "2"
 
     def compose(self) -> ComposeResult:
-        yield from self.frame([self.tabs, Panel(batches.summary, self.looks, id="tune"), self.table])
+        yield from self.frame([self.tabs, Panel(batches.summary, self.looks, id="counts"), self.table])
 
     def chosen(self, rows: Sequence[FlightRow]) -> Sequence[FlightRow]:
         return sorted(rows, key=lambda row: row.via != "batch")
@@ -49,9 +45,6 @@ class BatchScreen(PanelScreen):
         super().__init__(session, looks, hidden)
         self._key = key
         self._last: FlightRow | None = None
-
-    def frame(self, middle: Iterable[Widget]) -> Iterable[Widget]:
-        return super().frame(middle)
 
     def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
         rows = scene.snapshot.rows if scene.snapshot else ()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.widget import Widget
 
 from llmtop.errors import LlmtopError
 from llmtop.listing import ItemDetail
@@ -49,9 +48,6 @@ class ItemScreen(PanelScreen):
 
     def compose(self) -> ComposeResult:
         yield from self.frame([self.tabs, self.body])
-
-    def frame(self, middle: Iterable[Widget]) -> Iterable[Widget]:
-        return super().frame(middle)
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -47,7 +47,7 @@ class ItemsScreen(TableScreen):
         self._looked_at = 0
 
     def compose(self) -> ComposeResult:
-        yield from self.frame([self.tabs, Panel(self._summary, self.looks, id="tune"), self.table])
+        yield from self.frame([self.tabs, Panel(self._summary, self.looks, id="counts"), self.table])
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -208,7 +208,7 @@ class ItemsScreen(TableScreen):
         self.tabs.redraw()
 
     def _draw_summary(self) -> None:
-        self.query_one("#tune", Panel).redraw()
+        self.query_one("#counts", Panel).redraw()
 
     def tab_note(self, width: int) -> Line:
         view: ItemView = self.pages.view

@@ -1,0 +1,231 @@
+"""The real viewer on a real engine: over a real sshd whose client is killed, by kill -9, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from terminal import Terminal
+
+_MAIN = "import sys; from llmtop_tui.cli import main; sys.exit(main())"
+LLMTOP = [sys.executable, "-P", "-c", _MAIN]
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+_CONFIG = """
+name = "far"
+[provider]
+kind = "simulator"
+model = "sim"
+[input]
+path = "items.jsonl"
+[request]
+prompt = "Explain {text}"
+[execution]
+concurrency = 8
+[limits]
+requests_per_second = 20
+"""
+
+
+class Far:
+    """A run in the background, and what its engine says of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "LLMTOP_HOME": str(folder / "home")}
+        lines = (json.dumps({"id": f"m-{n}", "text": f"saying {n}"}) for n in range(3000))
+        (folder / "items.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        (folder / "far.toml").write_text(_CONFIG, encoding="utf-8")
+        started = self.llmtop("run", str(folder / "far.toml"), "--detach", "--json")
+        self.run_id, self.pid = started["run_id"], started["pid"]
+
+    def llmtop(self, *words: str) -> Any:
+        """Run a command; return what it prints as JSON."""
+        done = subprocess.run(
+            [*LLMTOP, *words], env=self.environment, capture_output=True, text=True, timeout=30, check=True
+        )
+        return json.loads(done.stdout)
+
+    def done(self) -> int:
+        """Items that are done."""
+        return int(self.llmtop("show", self.run_id, "--json")["counts"]["done"])
+
+    def attach(self, size: tuple[int, int] = (100, 30)) -> Terminal:
+        """A viewer on a terminal of its own."""
+        return Terminal(
+            [*LLMTOP, "attach", self.run_id], size, {"LLMTOP_HOME": self.environment["LLMTOP_HOME"]}
+        )
+
+    def goes_on(self) -> bool:
+        """Whether results come in, and the engine is the one that was started."""
+        before, end = self.done(), time.monotonic() + 10
+        while time.monotonic() < end:
+            if self.done() > before:
+                return psutil.pid_exists(self.pid)
+            time.sleep(0.1)
+        return False
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Far]:
+    run = Far(tmp_path)
+    yield run
+    if psutil.pid_exists(run.pid):
+        os.kill(run.pid, signal.SIGKILL)
+
+
+def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.02)
+
+
+def test_a_killed_viewer_costs_the_run_nothing_and_the_next_one_has_everything(far: Far) -> None:
+    with far.attach() as first:
+        first.wait_for_text("RUNNING", 20)
+        first.child.kill()
+        first.child.wait(5)
+    assert far.goes_on()
+
+    with far.attach() as second:
+        second.wait_for_text("RUNNING", 20)
+        second.send("3")
+        second.wait_for_text("waiting")
+
+
+def test_of_two_viewers_each_sees_what_the_other_did(far: Far) -> None:
+    with far.attach() as first, far.attach((80, 24)) as second:
+        first.wait_for_text("RUNNING", 20)
+        second.wait_for_text("RUNNING", 20)
+        first.send(" ")
+        second.wait_for_text("PAUSED", 10)
+        second.send(" ")
+        first.wait_for(lambda: "RUNNING" in first.screen().text or "HELD" in first.screen().text, 10)
+
+    assert far.goes_on()
+
+
+def test_a_storm_of_sizes_leaves_the_right_picture_and_no_fault(far: Far) -> None:
+    with far.attach((200, 50)) as terminal:
+        terminal.wait_for_text("RUNNING", 20)
+        for size in [(200, 50), (60, 20), (120, 40)] * 5:
+            terminal.resize(size)
+            time.sleep(0.02)
+        terminal.output.clear()
+        terminal.send("\x0c")
+        terminal.wait_for(lambda: "? help" in terminal.screen().text.split("\n")[-1])
+        text = terminal.screen().text
+        terminal.send("q")
+        status, error = terminal.ended()
+
+    assert "cannot draw" not in text
+    assert "? help" in text.split("\n")[-1]
+    assert (status, "Traceback" in error) == (0, False)
+
+
+def test_the_window_is_named_after_the_run_and_gets_its_old_name_back(far: Far) -> None:
+    with far.attach() as terminal:
+        terminal.wait_for_text("RUNNING", 20)
+        terminal.wait_for(lambda: b"\x1b]2;llmtop far" in bytes(terminal.output))
+        terminal.send("q")
+        terminal.ended()
+        terminal.wait_for(lambda: b"\x1b[23;0t" in bytes(terminal.output))
+
+
+def test_an_engine_that_dies_is_gone_on_the_screen_and_r_goes_on_with_the_run(far: Far) -> None:
+    with far.attach() as terminal:
+        terminal.wait_for_text("RUNNING", 20)
+        os.kill(far.pid, signal.SIGKILL)
+        terminal.wait_for_text("GONE", 15)
+        terminal.send("3")
+        terminal.wait_for_text("m-", 10)
+        terminal.send("r")
+        terminal.wait_for(lambda: "RUNNING" in terminal.screen().text, 20)
+        far.pid = far.llmtop("runs", "--json")[0]["pid"]
+        terminal.send("d")
+        terminal.ended()
+
+    assert far.goes_on()
+
+
+@pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd on this machine (Debian: openssh-server)")
+def test_a_killed_ssh_client_takes_the_screen_and_not_the_run(far: Far, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    keys = tmp_path / "ssh"
+    keys.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / name], check=True)
+    (keys / "authorized").write_text((keys / "user.pub").read_text())
+    (keys / "authorized").chmod(0o600)
+    options = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": keys / "host",
+        "PidFile": "none",
+        "AuthorizedKeysFile": keys / "authorized",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PermitRootLogin": "yes",
+        "ClientAliveInterval": 1,
+    }
+    (keys / "config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    Path("/run/sshd").mkdir(exist_ok=True)
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", keys / "config"], stderr=subprocess.PIPE)
+    try:
+        _until(lambda: _answers(port))
+        remote = f"LLMTOP_HOME={far.environment['LLMTOP_HOME']} {sys.executable} -P -c '{_MAIN}' attach"
+        client = [
+            "ssh",
+            "-tt",
+            "-p",
+            str(port),
+            "-i",
+            str(keys / "user"),
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            f"UserKnownHostsFile={keys / 'known'}",
+            "-o",
+            "LogLevel=ERROR",
+            "127.0.0.1",
+            remote,
+        ]
+        with Terminal(client, (100, 30)) as terminal:
+            terminal.wait_for_text("RUNNING", 25)
+            (viewer,) = _viewers(server.pid)
+            terminal.child.kill()
+            terminal.child.wait(5)
+            _until(lambda: not viewer.is_running() or viewer.status() == psutil.STATUS_ZOMBIE)
+        assert far.goes_on()
+        started = time.monotonic()
+        with far.attach() as back:
+            back.wait_for_text("RUNNING", 20)
+            assert time.monotonic() - started < 5
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _viewers(server: int) -> list[psutil.Process]:
+    return [each for each in psutil.Process(server).children(recursive=True) if "python" in each.name()]
