@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from llmtop.adapters.sources import open_source
 from llmtop.config.loader import load_config
+from llmtop.model import Item
+from llmtop.policy.filters import build_chain
 from llmtop.policy.rendering import chat_request, needed_fields
 from llmtop.policy.template import Template
 
@@ -42,6 +45,30 @@ def test_a_sample_loads_and_its_items_can_be_asked(name: str) -> None:
 
     assert len(found) >= ITEMS[name]
     assert chat_request(config.request, config.provider.model, template, first).messages[-1]["role"] == "user"
+
+
+def test_the_motions_have_a_whole_chain_that_rejects_what_no_inhabitant_should_read() -> None:
+    (config,) = load_config(SAMPLES / "packed_motions.toml")
+    chain = build_chain(config.filters, allow_code=False)
+    motions = [json.loads(line) for line in (SAMPLES / "data" / "moties.jsonl").read_text().splitlines()]
+    memory = chain.memory()
+
+    told = [
+        chain.run(motion["text"], Item(seq, motion["id"], motion), memory)
+        for seq, motion in enumerate(motions)
+    ]
+    again = chain.run(motions[0]["text"], Item(99, "copy", {}), memory)
+    sorry = chain.run("Het spijt me, maar daar kan ik niet mee helpen.", Item(100, "sorry", {}), memory)
+    mixed = chain.run(
+        f"{motions[1]['text']} De deadline (45-102) is maart.\nДа, конечно.", Item(101, "mixed", {}), memory
+    )
+
+    assert len(chain) == 10
+    assert [result.rejected_by for result in told] == [None] * len(motions)
+    assert len({motion["title"] for motion in motions}) == len(motions)
+    assert again.rejected_by is not None and again.rejected_by.use == "duplicate"
+    assert sorry.rejected_by is not None and sorry.rejected_by.is_asked_again(1)
+    assert mixed.rejected_by is None and mixed.output.endswith(" De termijn is maart.")
 
 
 def test_the_local_server_sample_also_loads_with_its_other_blocks() -> None:

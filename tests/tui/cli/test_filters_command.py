@@ -180,3 +180,45 @@ def test_words_that_make_no_sense_are_refused(
 
     assert (code, out) == (2, "")
     assert told in err
+
+
+def test_plan_names_the_filters_and_the_code_that_a_run_would_call(
+    config: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], said: Said
+) -> None:
+    (tmp_path / "items.jsonl").write_text('{"id": "m-1", "text": "t"}\n')
+    (tmp_path / "own.py").write_text("def check(text, fields): ...\n")
+    path = Path(config)
+    path.write_text(path.read_text() + '[[filters]]\nuse = "python"\ncall = "own.py:check"\nworkers = 1\n')
+
+    refused = main(["plan", config])
+    why = capfd.readouterr().err
+    code = main(["plan", config, "--allow-code"])
+    told = capfd.readouterr().out
+    main(["run", config, "--dry-run", "--allow-code", "--json"])
+    (data,) = json.loads(capfd.readouterr().out)
+
+    assert refused == 2
+    assert f"{config}: filters[3]: runs code of yours ({tmp_path}/own.py:check)" in why
+    assert "--allow-code" in why
+    assert code == 0
+    assert f"filters    strip_metadata, length, python ({tmp_path}/own.py:check)" in told
+    assert f"runs code  {tmp_path}/own.py:check" in told
+    assert data["runs_code"] == [f"{tmp_path}/own.py:check"]
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_faults_of_filters_come_with_file_and_place_before_anything_is_sent(
+    command: str, config: str, tmp_path: Path, said: Said, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "items.jsonl").write_text('{"id": "m-1", "text": "t"}\n')
+    path = Path(config)
+    path.write_text(path.read_text().replace("max_words = 4", 'max_wrods = 4\nmin_words = "x"'))
+    more = ["--display", "none"] if command == "run" else []
+
+    code = main([command, config, *more, "--home", str(tmp_path / "home")])
+    err = capfd.readouterr().err
+
+    assert code == 2, err
+    assert f'{config}: filters[2].max_wrods: unknown key; Did you mean "max_words"?' in err
+    assert f"{config}: filters[2].min_words: is text" in err
+    assert not list((tmp_path / "home").glob("runs/*"))
