@@ -204,7 +204,12 @@ class Opener:
             spool.replace(folder / SPOOL)
             source = open_source(checked.config.input, spool=folder / SPOOL)
         _drop(new_folder)
-        totals = ledger.totals()
+        try:
+            totals = ledger.totals()
+            filters = _filters(checked, folder)
+        except BaseException:
+            ledger.close()
+            raise
         counts = totals.counts
         if counts.pending:
             word = f"continues run {record.id}: {counts.pending:,} of {counts.total:,} items left"
@@ -220,7 +225,7 @@ class Opener:
             totals=totals,
             notices=(word, *ledger.notices),
             is_finished=not counts.pending,
-            filters=_filters(checked, folder),
+            filters=filters,
         )
 
     # -- a new run ---------------------------------------------------------------------------
