@@ -8,8 +8,9 @@ others: whoever draws it cleans it first (`llmtop.cleaning`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from llmtop.model import Decision, RunCounts
 
@@ -263,6 +264,24 @@ class FilterView:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanView:
+    """What the run was expected to take when it was begun: bounds where a bound could be given."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    """At the most, where `max_output_tokens` is set."""
+    cost_pusd: int | None
+    """At the most; None: the price is unknown."""
+    duration_s: float
+
+
+def plan_view_of(kept: Mapping[str, Any] | None) -> PlanView | None:
+    """Return a plan as it was kept with its run; None where there is none."""
+    return None if kept is None else PlanView(**kept)
+
+
+@dataclass(frozen=True, slots=True)
 class PackView:
     """How packed answers compare with those that a sample of items got alone (`execution.pack_check`)."""
 
@@ -321,6 +340,8 @@ class Snapshot:
     filters: tuple[FilterView, ...] = ()
     """In the order in which they look at an answer; empty: the run has none."""
     packs: PackView = PackView()
+    plan: PlanView | None = None
+    """None: a run of an earlier version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,24 @@ async def test_a_check_that_fails_for_good_is_left_out(desk: Desk) -> None:
         assert server.books.rejected.total() == 1
 
 
+async def test_a_plan_counts_packs_and_show_says_what_came_of_it(desk: Desk) -> None:
+    desk.items(100)
+    async with simulator() as server:
+        config = _packed(desk, server.base_url, 15)
+        (plan,) = (await desk.llmtop("plan", config, "--json")).data
+
+        assert await desk.goes_on(config) == 0
+
+        said = await desk.llmtop("show", "latest")
+        shown = (await desk.llmtop("show", "latest", "--json")).data
+    assert (plan["requests"], plan["items_per_request"]) == (7, 15)
+    assert shown["planned"]["requests"] == shown["requests"] == 7
+    assert shown["planned"]["cost_usd"] == plan["realtime"]["cost_usd"]
+    assert Decimal(shown["cost_usd"]) < Decimal(plan["realtime"]["cost_usd"])
+    assert 0.6 < shown["tokens"]["input"] / plan["input_tokens"] < 1.4
+    assert "planned    7 requests (now 7)" in said.out
+
+
 async def test_packs_of_one_are_no_packs(desk: Desk) -> None:
     ids = desk.items(20)
     async with simulator() as server:

@@ -18,6 +18,7 @@ from llmtop.snapshot import (
     Snapshot,
     ThroughputView,
     TunerView,
+    plan_view_of,
 )
 
 _LOG_LINES = 100
@@ -59,6 +60,7 @@ def archive_snapshot(
         ),
         cost=_cost(record, totals),
         errors=_errors(totals),
+        plan=plan_view_of(reader.plan()),
         packs=PackView(totals.checked, totals.agreed),
         tuner=TunerView(decisions=tuple(d for d in decisions if d.by == "tuner")[-_DECISIONS:]),
         log=tuple(map(_log_line, decisions)),

@@ -13,9 +13,10 @@ from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
-from llmtop.policy.rendering import chat_request, needed_fields
+from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
 from llmtop.run.filtering import chain_of
+from llmtop.run.workload import workload_of
 
 __all__ = ["Plan", "plan_of"]
 
@@ -46,29 +47,6 @@ def _workload(config: RunConfig) -> Workload:
     template = None if config.request.prompt is None else Template(config.request.prompt)
     source = open_source(config.input)
     count = sum(1 for _ in source.scan(needed_fields(template), lines=KINDS[config.provider.kind].lines))
-    step = max(1, count // _SAMPLE)
-    sizes = [
-        sum(len(str(message.get("content", "")).encode(errors="replace")) for message in request.messages)
-        for request in (
-            chat_request(config.request, config.provider.model, template, item)
-            for item in source.items(range(0, count, step))
-        )
-    ]
     prices = with_simulated_prices(config).prices
     pricer = find_prices(config.provider, prices, time.time(), config.request.extra)
-    given = pricer.upper_bound(_PROBE_TOKENS, 0)
-    taken = pricer.upper_bound(0, _PROBE_TOKENS)
-    return Workload(
-        name=config.name,
-        items=count,
-        prompt_bytes_mean=sum(sizes) / len(sizes),
-        prompt_bytes_max=max(sizes),
-        items_per_request=config.execution.items_per_request.start,
-        max_output_tokens=config.request.max_output_tokens,
-        input_pusd=None if given is None else given // _PROBE_TOKENS,
-        output_pusd=None if taken is None else taken // _PROBE_TOKENS,
-        batch_discount=pricer.batch_factor,
-        limits=config.limits,
-        concurrency=config.execution.concurrency.start,
-        latency_s=_ASSUMED_LATENCY_S,
-    )
+    return workload_of(config, source, count, pricer)

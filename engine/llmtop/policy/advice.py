@@ -22,6 +22,8 @@ _SCAN_BYTES_PER_ITEM = 20
 _FLIGHT_BYTES = 64 * 2**10
 _ANSWER_BYTES_PER_TOKEN = 16
 _UNBOUNDED_OUTPUT_TOKENS = 1000
+_MORE_FOR_AN_ITEM = 0.25
+"""Each further item of a pack adds so much of a single request's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,10 @@ class Workload:
     prompt_bytes_total: int | None = None
     """Exact, where every prompt was measured."""
     items_per_request: int = 1
+    pack_bytes_mean: float | None = None
+    """Of the whole text of a request with so many items, sampled."""
+    pack_output_tokens: int | None = None
+    """What the answer to one may have; None: no maximum."""
     max_output_tokens: int | None = None
     input_pusd: int | None = None
     """Price of a token."""
@@ -69,8 +75,9 @@ class Plan:
     output_tokens: int
     """Upper bound where `max_output_tokens` is set, else an estimate."""
     realtime_pusd: int | None
-    """Upper bound, as far as the token estimate holds."""
+    """Upper bound, as far as the token estimate holds; packed, where the config packs."""
     batch_pusd: int | None
+    """By the batch API, one item a request."""
     duration_s: float
     bound_by: str
     bounds: tuple[Bound, ...]
@@ -81,18 +88,18 @@ class Plan:
     filters: tuple[str, ...] = ()
     """What looks at every answer, in order; a function of the user's own is named."""
     code: tuple[str, ...] = ()
+    items_per_request: int = 1
+    alone_pusd: int | None = None
+    """In realtime, one item a request; upper bound."""
     """Functions of the user's own that the run would call."""
 
 
 def plan(work: Workload) -> Plan:
     """Return what one configuration would take."""
     requests = math.ceil(work.items / work.items_per_request)
-    total_bytes = work.prompt_bytes_total
-    if total_bytes is None:
-        total_bytes = math.ceil(work.prompt_bytes_mean * work.items)
-    input_tokens = math.ceil(total_bytes / BYTES_PER_TOKEN)
-    each_output = work.max_output_tokens
-    output_tokens = requests * (_UNBOUNDED_OUTPUT_TOKENS if each_output is None else each_output)
+    alone = _tokens_alone(work)
+    input_tokens, output_tokens = alone if work.items_per_request == 1 else _tokens_packed(work)
+    alone_cost = _cost(work, *alone)
     realtime = _cost(work, input_tokens, output_tokens)
     bounds = _bounds(work, requests, input_tokens, output_tokens)
     return Plan(
@@ -102,7 +109,9 @@ def plan(work: Workload) -> Plan:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         realtime_pusd=realtime,
-        batch_pusd=None if realtime is None else math.ceil(realtime * _discount(work)),
+        batch_pusd=None if alone_cost is None else math.ceil(alone_cost * _discount(work)),
+        items_per_request=work.items_per_request,
+        alone_pusd=alone_cost,
         duration_s=bounds[0].duration_s,
         bound_by=bounds[0].cause,
         bounds=bounds,
@@ -130,6 +139,8 @@ def plan_together(
         output_tokens=sum(each.output_tokens for each in plans),
         realtime_pusd=_sum([each.realtime_pusd for each in plans]),
         batch_pusd=_sum([each.batch_pusd for each in plans]),
+        items_per_request=max(each.items_per_request for each in plans),
+        alone_pusd=_sum([each.alone_pusd for each in plans]),
         duration_s=slowest.duration_s,
         bound_by=slowest.bound_by,
         bounds=slowest.bounds,
@@ -142,6 +153,31 @@ def plan_together(
 def _sum(amounts: Sequence[int | None]) -> int | None:
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if len(known) == len(amounts) else None
+
+
+def _tokens_alone(work: Workload) -> tuple[int, int]:
+    """Return input and output tokens with one item a request."""
+    total_bytes = work.prompt_bytes_total
+    if total_bytes is None:
+        total_bytes = math.ceil(work.prompt_bytes_mean * work.items)
+    each = _UNBOUNDED_OUTPUT_TOKENS if work.max_output_tokens is None else work.max_output_tokens
+    return math.ceil(total_bytes / BYTES_PER_TOKEN), work.items * each
+
+
+def _tokens_packed(work: Workload) -> tuple[int, int]:
+    """Return input and output tokens with several; the last pack, which is smaller, counts in part."""
+    packs = work.items / work.items_per_request
+    one = work.prompt_bytes_mean * work.items_per_request
+    given = math.ceil(packs * (one if work.pack_bytes_mean is None else work.pack_bytes_mean))
+    each = work.pack_output_tokens
+    if each is None:
+        each = (work.max_output_tokens or _UNBOUNDED_OUTPUT_TOKENS) * work.items_per_request
+    return math.ceil(given / BYTES_PER_TOKEN), math.ceil(packs * each)
+
+
+def _latency_s(work: Workload) -> float:
+    """Return the seconds that a request is assumed to take."""
+    return work.latency_s * (1.0 + _MORE_FOR_AN_ITEM * (work.items_per_request - 1))
 
 
 def _cost(work: Workload, input_tokens: int, output_tokens: int) -> int | None:
@@ -161,21 +197,20 @@ def _bounds(work: Workload, requests: int, input_tokens: int, output_tokens: int
     burst b the last request leaves after (r - b) / q, and takes l.
     """
     rounds = math.ceil(requests / work.concurrency)
-    at_a_time = f"{work.concurrency} at a time, {work.latency_s:g} s each"
-    found = [Bound(cause="concurrency", detail=at_a_time, duration_s=rounds * work.latency_s)]
+    latency_s = _latency_s(work)
+    at_a_time = f"{work.concurrency} at a time, {latency_s:g} s each"
+    found = [Bound(cause="concurrency", detail=at_a_time, duration_s=rounds * latency_s)]
     rate = work.limits.request_rate
     if rate is not None:
         waiting = max(0.0, requests - (work.limits.burst or 1.0)) / rate
-        found.append(
-            Bound(cause="requests", detail=f"{rate:g} requests/s", duration_s=waiting + work.latency_s)
-        )
+        found.append(Bound(cause="requests", detail=f"{rate:g} requests/s", duration_s=waiting + latency_s))
     for cause, per_minute, tokens in (
         ("tokens", work.limits.tokens_per_minute, input_tokens + output_tokens),
         ("input tokens", work.limits.input_tokens_per_minute, input_tokens),
         ("output tokens", work.limits.output_tokens_per_minute, output_tokens),
     ):
         if per_minute is not None:
-            duration = tokens / per_minute * 60 + work.latency_s
+            duration = tokens / per_minute * 60 + latency_s
             found.append(Bound(cause=cause, detail=f"{per_minute:g} {cause}/min", duration_s=duration))
     return tuple(sorted(found, key=lambda bound: -bound.duration_s))
 
@@ -183,7 +218,7 @@ def _bounds(work: Workload, requests: int, input_tokens: int, output_tokens: int
 def _own_memory(work: Workload) -> int:
     """What one configuration adds: its scan, and twice its concurrency in requests and answers."""
     answer = (work.max_output_tokens or _UNBOUNDED_OUTPUT_TOKENS) * _ANSWER_BYTES_PER_TOKEN
-    each = _FLIGHT_BYTES + 2 * work.prompt_bytes_max * work.items_per_request + answer
+    each = _FLIGHT_BYTES + (2 * work.prompt_bytes_max + answer) * work.items_per_request
     return work.items * _SCAN_BYTES_PER_ITEM + 2 * min(work.concurrency, work.items) * each
 
 
@@ -213,6 +248,11 @@ def _assumptions(work: Workload) -> tuple[str, ...]:
         f"1 token per {BYTES_PER_TOKEN} bytes of prompt; real tokenizers differ by a third and more",
         f"{work.latency_s:g} s for a request, without retries",
     ]
+    if work.items_per_request > 1:
+        more_s = work.latency_s * _MORE_FOR_AN_ITEM
+        lines.append(
+            f"{work.items_per_request} items a request, {more_s:g} s for each but the first, none asked again"
+        )
     if work.prompt_bytes_total is None:
         lines.append("all prompts are on average like those that were sampled")
     if work.max_output_tokens is None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +33,8 @@ from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
 from llmtop.run.filtering import RunFilters, chain_of
 from llmtop.run.prompts import SPOOL
+from llmtop.run.workload import plan_view
+from llmtop.snapshot import PlanView, plan_view_of
 
 _GONE_FOR_GOOD = ("cancelled",)
 
@@ -77,6 +79,8 @@ class Opened:
     """Nothing is left to do."""
     filters: RunFilters | None = None
     """With what they did so far; None: the config has none."""
+    plan: PlanView | None = None
+    """What it was expected to take; None: a run of an earlier version."""
 
 
 def check(
@@ -225,6 +229,7 @@ class Opener:
             totals=totals,
             notices=(word, *ledger.notices),
             is_finished=not counts.pending,
+            plan=plan_view_of(ledger.plan()),
             filters=filters,
         )
 
@@ -239,6 +244,9 @@ class Opener:
             ledger.add_items(self._scan(source, checked))
             parts = fingerprint_parts(config, source.digest or "")
             ledger.identify(fingerprint(parts), parts)
+            totals = ledger.totals()
+            expected = plan_view(config, source, totals.counts.total, checked.pricer)
+            ledger.expect(asdict(expected))
             notices = () if options.is_fresh else self._what_changed(run_id, config.name, parts)
             return Opened(
                 config=config,
@@ -246,10 +254,11 @@ class Opener:
                 record=ledger.record,
                 ledger=ledger,
                 source=source,
-                totals=ledger.totals(),
+                totals=totals,
                 notices=(*notices, *ledger.notices),
                 is_finished=False,
                 filters=_filters(checked, None),
+                plan=expected,
             )
         except BaseException:
             ledger.close()

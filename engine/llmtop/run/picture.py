@@ -81,6 +81,7 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         log=tuple(run.log),
         warnings=_warnings(run, memory, processes),
         last_command=run.last_command,
+        plan=run.opened.plan,
         packs=PackView(run.parts.reception.checks.checked, run.parts.reception.checks.agreed),
         filters=() if run.parts.filters is None else run.parts.filters.views(),
     )

@@ -50,6 +50,20 @@ def test_an_unknown_price_stays_unknown_also_in_a_sum() -> None:
     assert any("no price is known" in line for line in plan(unknown).assumptions)
 
 
+def test_packs_say_the_common_part_once_and_the_batch_api_sends_items_one_by_one() -> None:
+    packed = replace(
+        TEN, items=31, items_per_request=10, pack_bytes_mean=1500.0, pack_output_tokens=1300, concurrency=1
+    )
+
+    made, alone = plan(packed), plan(replace(TEN, items=31))
+
+    assert (made.requests, made.input_tokens, made.output_tokens) == (4, 1550, 4030)
+    assert made.items_per_request == 10
+    assert (made.alone_pusd, made.batch_pusd) == (alone.realtime_pusd, alone.batch_pusd)
+    assert next(b for b in made.bounds if b.cause == "concurrency").duration_s == 4 * 3.5 * (1 + 0.25 * 9)
+    assert any("10 items a request" in line for line in made.assumptions)
+
+
 def test_a_price_of_nothing_is_known() -> None:
     assert plan(replace(TEN, input_pusd=0, output_pusd=0)).realtime_pusd == 0
 

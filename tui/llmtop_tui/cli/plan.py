@@ -75,9 +75,10 @@ def lines(each: Plan) -> list[str]:
     return [
         f"plan       {clean(each.name)}: nothing was sent",
         f"items      {count(each.items)}",
-        f"requests   {count(each.requests)}",
+        f"requests   {count(each.requests)}{_packed(each)}",
         f"tokens     about {count(each.input_tokens)} in, at most {count(each.output_tokens)} out",
-        f"cost       {_cost(each.realtime_pusd)} realtime, {_cost(each.batch_pusd)} by the batch API",
+        f"cost       {_cost(each.realtime_pusd)} realtime{_alone(each)}, "
+        f"{_cost(each.batch_pusd)} by the batch API",
         f"time       about {age(each.duration_s)} realtime, up to 24 h by the batch API",
         f"held by    {clean(each.bound_by)}: {clean(each.bounds[0].detail)}",
         *(f"           {clean(bound.detail)} alone: {age(bound.duration_s)}" for bound in each.bounds[1:]),
@@ -87,6 +88,14 @@ def lines(each: Plan) -> list[str]:
         *(f"advice     {clean(line)}" for line in each.advice),
         *(f"assumed    {clean(line)}" for line in each.assumptions),
     ]
+
+
+def _packed(each: Plan) -> str:
+    return f", up to {each.items_per_request} items in each" if each.items_per_request > 1 else ""
+
+
+def _alone(each: Plan) -> str:
+    return f" ({_cost(each.alone_pusd)} one by one)" if each.items_per_request > 1 else ""
 
 
 def _cost(pusd: int | None) -> str:
@@ -102,6 +111,8 @@ def as_object(each: Plan) -> dict[str, Any]:
         "input_tokens": each.input_tokens,
         "output_tokens": each.output_tokens,
         "realtime": {"cost_usd": usd_exact(each.realtime_pusd), "duration_s": round(each.duration_s, 3)},
+        "items_per_request": each.items_per_request,
+        "one_by_one": {"requests": each.items, "cost_usd": usd_exact(each.alone_pusd)},
         "batch": {"cost_usd": usd_exact(each.batch_pusd)},
         "bound_by": each.bound_by,
         "bounds": [

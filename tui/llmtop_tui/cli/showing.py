@@ -44,6 +44,7 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[
     ]
     shown += [f"checks     {words}" for words in check_words(snapshot)]
     shown += _money(snapshot)
+    shown += _planned(snapshot)
     shown.append(f"held by    {_held(snapshot)}")
     shown.append(f"output     {clean(snapshot.output_path, limit=4096) or 'the ledger only'}")
     shown += [f"warning    {clean(warning, limit=300)}" for warning in snapshot.warnings]
@@ -72,6 +73,7 @@ def as_object(
         "requests": flow.requests,
         "retries": flow.retries,
         "throttled_429": flow.throttled_429,
+        "planned": _plan_object(snapshot),
         "pack_check": {"checked": snapshot.packs.checked, "agreed": snapshot.packs.agreed},
         "max_cost_usd": usd_exact(cost.cap_pusd),
         "reserved_usd": usd_exact(cost.reserved_pusd),
@@ -123,6 +125,33 @@ def _money(snapshot: Snapshot) -> list[str]:
         f"{count(cost.output_tokens)} out ({count(cost.reasoning_tokens)} reasoning)"
     )
     return found
+
+
+def _planned(snapshot: Snapshot) -> list[str]:
+    """Return what was expected beside what came; nothing for a run that kept no plan."""
+    plan, cost = snapshot.plan, snapshot.cost
+    if plan is None:
+        return []
+    spent = "" if plan.cost_pusd is None else f", {usd(plan.cost_pusd)} at most (now {usd(cost.spent_pusd)})"
+    return [
+        f"planned    {count(plan.requests)} requests (now {count(snapshot.throughput.requests)}), "
+        f"tokens {count(plan.input_tokens)} in (now {count(cost.input_tokens)}), "
+        f"{count(plan.output_tokens)} out at most (now {count(cost.output_tokens)}){spent}, "
+        f"about {age(plan.duration_s)} (now {age(snapshot.elapsed_s)})"
+    ]
+
+
+def _plan_object(snapshot: Snapshot) -> dict[str, Any] | None:
+    plan = snapshot.plan
+    if plan is None:
+        return None
+    return {
+        "requests": plan.requests,
+        "input_tokens": plan.input_tokens,
+        "output_tokens": plan.output_tokens,
+        "cost_usd": usd_exact(plan.cost_pusd),
+        "duration_s": round(plan.duration_s, 3),
+    }
 
 
 def _held(snapshot: Snapshot) -> str:

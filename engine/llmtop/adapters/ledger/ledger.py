@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from llmtop.adapters.ledger.connection import (
     DATABASE_NAME,
@@ -22,7 +23,14 @@ from llmtop.adapters.ledger.lock import RunLock
 from llmtop.adapters.ledger.output import Output
 from llmtop.adapters.ledger.records import Entry, RunRecord, Totals
 from llmtop.adapters.ledger.requeue import renew_record, requeue
-from llmtop.adapters.ledger.totals import count_totals, insert_record, read_counts, read_record, save_totals
+from llmtop.adapters.ledger.totals import (
+    count_totals,
+    insert_record,
+    read_counts,
+    read_plan,
+    read_record,
+    save_totals,
+)
 from llmtop.adapters.ledger.writer import Callback, Writer
 from llmtop.errors import LlmtopError, StateError
 from llmtop.model import ItemStatus, RunCounts
@@ -130,6 +138,16 @@ class Ledger:
             count = add_items(self._connection, items, self.record.source_path)
         self._take_over()
         return count
+
+    def expect(self, plan: Mapping[str, Any]) -> None:
+        """Note what the run is expected to take, before `start`."""
+        with in_words(self.path):
+            self._connection.execute("UPDATE run SET plan = ?", (json.dumps(dict(plan)),))
+
+    def plan(self) -> dict[str, Any] | None:
+        """Return what the run was expected to take; None: it is not known."""
+        with in_words(self.path):
+            return read_plan(self._reader)
 
     def identify(self, fingerprint: str, parts: Mapping[str, str]) -> None:
         """Note what makes this run this run, before `start`: it is known once the input was read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -11,7 +12,7 @@ from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_data
 from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
 from llmtop.adapters.ledger.records import RunRecord, Totals
-from llmtop.adapters.ledger.totals import read_counts, read_record, read_totals
+from llmtop.adapters.ledger.totals import read_counts, read_plan, read_record, read_totals
 from llmtop.errors import StateError
 from llmtop.listing import ItemDetail, ItemPage, ItemQuery
 from llmtop.model import Decision, ItemStatus, RunCounts
@@ -45,6 +46,11 @@ class LedgerReader:
         if record is None:
             raise StateError(str(self.path), "is damaged: it holds no run", "restore it from a backup")
         return record
+
+    def plan(self) -> dict[str, Any] | None:
+        """Return what was planned when the run was begun; None: it is not known."""
+        with in_words(self.path):
+            return read_plan(self._connection)
 
     def counts(self) -> RunCounts:
         """Count items by what they came to."""

@@ -143,9 +143,10 @@ _CHECKS = (
         attempt_id INTEGER PRIMARY KEY,
         is_same INTEGER NOT NULL
     )""",
+    "ALTER TABLE run ADD COLUMN plan TEXT",
 )
 CHECKS_VERSION = 3
-"""From this version on it is known whether packed answers agree with lone ones."""
+"""From this version on it is known whether packed answers agree with lone ones, and what was planned."""
 
 STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS)
 """Step n brings a file from version n to version n + 1."""

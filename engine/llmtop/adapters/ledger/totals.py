@@ -43,6 +43,14 @@ def read_record(connection: sqlite3.Connection) -> RunRecord | None:
     return RunRecord(**values)
 
 
+def read_plan(connection: sqlite3.Connection) -> dict[str, Any] | None:
+    """Return what was planned when the run was begun; None: it is not known."""
+    if version_of(connection) < CHECKS_VERSION:
+        return None
+    row = connection.execute("SELECT plan FROM run").fetchone()
+    return json.loads(row[0]) if row and row[0] else None
+
+
 def read_counts(connection: sqlite3.Connection) -> RunCounts:
     """Count items by what they came to."""
     total = connection.execute(
