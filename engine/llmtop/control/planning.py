@@ -20,11 +20,6 @@ from llmtop.run.workload import workload_of
 
 __all__ = ["Plan", "plan_of"]
 
-_ASSUMED_LATENCY_S = 2.0
-_SAMPLE = 200
-"""Prompts that are measured."""
-_PROBE_TOKENS = 1_000_000
-
 
 def plan_of(configs: Sequence[RunConfig], *, allow_code: bool = False) -> tuple[Plan, ...]:
     """Return one plan a config; several share a process.
