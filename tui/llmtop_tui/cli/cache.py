@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -123,6 +122,8 @@ def _with_cache(
     async def go() -> T:
         async with open_cache(common.home(), redis_url_env, os.environ) as cache:
             return await action(cache)
+
+    import asyncio  # late: `llmtop --version` needs none of it
 
     return asyncio.run(go())
 
