@@ -114,7 +114,11 @@ class Cached:
         if self._follows(work, work.cache_key):
             return True
         answer = await self._use.cache.get(work.cache_key, self._use.ttl_s)
-        return answer is not None and self._give(work, answer, is_joined=False)
+        if answer is None:
+            return False
+        if self._reception.is_slow:
+            await self._reception.foresee(work, answer)
+        return self._give(work, answer, is_joined=False)
 
     def leads(self, work: Work) -> bool:
         """Let the work's request leave; False where an identical one left while it waited at the gate."""
@@ -173,8 +177,8 @@ class Cached:
         status: ItemStatus = "done"
         error: ItemError | None = None
         trail: tuple[Mapping[str, Any], ...] = ()
-        if self._reception.filters is not None:
-            seen = self._reception.filters.apply(output, work.item)
+        if (filters := self._reception.filters) is not None:
+            seen = self._reception.filtered(filters, work, output)
             output, trail = seen.output, seen.trail
             if seen.rejected_by is not None:
                 if seen.rejected_by.is_asked_again(work.asks):

@@ -134,6 +134,10 @@ class Reception:
             fault = reply.error if isinstance(reply, ProviderError) else fault
             self._failed(flight, _spoiled(answer, fault), body, now, latency_s)
 
+    def filtered(self, filters: Filtering, member: Work, output: Any) -> ChainResult:
+        """Return what the filters say of an output: foreseen, or now."""
+        return self._seen.pop(member.item.seq, None) or filters.apply(output, member.item)
+
     @property
     def is_slow(self) -> bool:
         """Whether filters run in processes of their own: `foresee` an answer before it is `received`."""
@@ -241,7 +245,7 @@ class Reception:
         as_it_came = output
         if self.filters is not None:
             member.asks += 1
-            seen = self._seen.pop(member.item.seq, None) or self.filters.apply(output, member.item)
+            seen = self.filtered(self.filters, member, output)
             output, trail, rejection = seen.output, seen.trail, seen.rejected_by
             if rejection is not None:
                 error = ItemError("filtered", rejection.message)
