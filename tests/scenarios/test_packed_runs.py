@@ -313,6 +313,35 @@ async def test_a_plan_counts_packs_and_show_says_what_came_of_it(desk: Desk) -> 
     assert "planned    7 requests (now 7)" in said.out
 
 
+async def test_runs_on_one_lane_have_each_their_own_size_of_packs(desk: Desk) -> None:
+    desk.items(60)
+    async with simulator() as server:
+        configs = [
+            _packed(desk, server.base_url, size, name=f"by-{size}", output={"path": f"{size}.jsonl"})
+            for size in (1, 6, 20)
+        ]
+
+        assert await desk.goes_on(*configs) == 0
+
+        assert server.books.pack_sizes == {1: 60, 6: 10, 20: 3}
+
+
+async def test_what_packs_have_bought_is_in_the_cache_for_single_items_and_packs(desk: Desk) -> None:
+    ids = desk.items(40)
+    async with simulator() as server:
+        cache = {"enabled": True}
+        assert await desk.goes_on(_packed(desk, server.base_url, cache=cache)) == 0
+        assert server.books.received == 5
+
+        for size, name in ((1, "single"), (20, "larger")):
+            desk.output = desk.folder / f"{name}.jsonl"
+            assert await desk.goes_on(_packed(desk, server.base_url, size, name=name, cache=cache)) == 0
+            _assert_own_answers(desk, ids)
+            assert {row["via"] for row in desk.results()} == {"cache"}
+
+        assert server.books.received == 5
+
+
 async def test_packs_of_one_are_no_packs(desk: Desk) -> None:
     ids = desk.items(20)
     async with simulator() as server:

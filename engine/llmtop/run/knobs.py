@@ -69,7 +69,7 @@ def _tokens_per_minute(run: Run, text: str, origin: str) -> Planned:
 
 def _items_per_request(run: Run, text: str, origin: str) -> Planned:
     size = _whole("items_per_request", text, 1, MAX_ITEMS_PER_REQUEST)
-    change = Change("items_per_request", str(run.lane.pack_size), str(size))
+    change = Change("items_per_request", str(run.parts.packs.size), str(size))
     return change, lambda: run.lane.set(items_per_request=size, by=origin)
 
 

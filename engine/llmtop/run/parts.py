@@ -17,6 +17,7 @@ from llmtop.run.books import LedgerBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
 from llmtop.run.filtering import RunFilters
+from llmtop.run.packs import RunPacks
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.cached import Cached, CacheUse, InFlight
@@ -44,6 +45,7 @@ class Parts:
     """None: the run has no cache."""
     filters: RunFilters | None
     """None: the run has no filters."""
+    packs: RunPacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def assemble(
     cached = None if caching is None else _cached(run, exchange, reception, caching)
     share = config.execution.pack_check
     reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
-    packer = reception.packer = Packer(exchange, lambda: run.lane.pack_size, run.lane.choose_pack)
+    packs = RunPacks(run.lane, config.execution.items_per_request)
+    packer = reception.packer = Packer(exchange, lambda: packs.size, packs.choose)
     submitter = RealtimeSubmitter(
         feed=LedgerFeed(run.opened.source, run.ledger.pending),
         line=line,
@@ -110,7 +113,7 @@ def assemble(
         clock=run.clock,
         wall=run.wall,
     )
-    return Parts(line, accounts, meters, reception, submitter, cached, run.opened.filters)
+    return Parts(line, accounts, meters, reception, submitter, cached, run.opened.filters, packs)
 
 
 def _cached(run: Run, exchange: ChatExchange, reception: Reception, caching: Caching) -> Cached:

@@ -212,7 +212,7 @@ def _pack_knob(run: Run) -> Knob:
     span = run.config.execution.items_per_request
     return Knob(
         name="items_per_request",
-        value=str(run.lane.pack_size),
+        value=str(run.parts.packs.size),
         low=str(span.low),
         high=str(span.high),
         origin=run.config.origins.get("execution.items_per_request", "default"),

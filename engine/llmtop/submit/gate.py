@@ -116,6 +116,11 @@ class Lane:
         return self._steering.choose_pack()
 
     @property
+    def is_pack_pinned(self) -> bool:
+        """Whether a person has fixed the items of a request."""
+        return self._steering.tuner.is_pack_pinned
+
+    @property
     def pinned(self) -> frozenset[str]:
         """What a person has fixed: `concurrency`, `rate:req`, `rate:total` ..."""
         return self._steering.pinned
