@@ -39,7 +39,6 @@ class Lanes:
         parts = {
             "limits": (config.limits, first.limits),
             "concurrency": (config.execution.concurrency, first.execution.concurrency),
-            "items_per_request": (config.execution.items_per_request, first.execution.items_per_request),
             "tuner": (config.tuner, first.tuner),
         }
         other = [name for name, (own, held) in parts.items() if own != held]
