@@ -13,7 +13,10 @@ from llmtop_tui.ink import said
 
 if TYPE_CHECKING:
     from llmtop.control.library import Home
+    from llmtop_tui.session import Session
 
+_LINGER_S, _LOOK_S = 6.0, 0.1
+"""How long an engine that nobody watches any more may take to end."""
 _COMMAND = "import sys; from llmtop_tui.cli import main; sys.exit(main())"
 
 
@@ -27,6 +30,20 @@ async def start_config(home: Home, path: str) -> str:
     if not path.strip():
         raise UsageError("", "no config file was named")
     return await _started(home, "run", os.path.expanduser(path.strip()))  # noqa: PTH111
+
+
+async def resume_after(home: Home, session: Session) -> str:
+    """Go on with the run that is looked at: an engine that has nothing to do stays while it is watched."""
+    await session.let_go()
+    for _ in range(int(_LINGER_S / _LOOK_S)):
+        if home.owner_pid(session.door.run_id) is None:
+            break
+        await asyncio.sleep(_LOOK_S)
+    try:
+        return await resume(home, session.door.run_id)
+    except LlmtopError:
+        session.restart()
+        raise
 
 
 async def resume(home: Home, run_id: str) -> str:
@@ -48,16 +65,16 @@ async def _started(home: Home, *words: str) -> str:
     )
     out, error = await process.communicate()
     if process.returncode != 0:
-        lines = error.decode("utf-8", "replace").strip().splitlines()
-        raise LlmtopError("", _fault(lines[-1] if lines else ""))
-    run_id = json.loads(out.decode().strip().splitlines()[-1]).get("run_id")
+        raise LlmtopError("", _fault(error.decode("utf-8", "replace")))
+    run_id = json.loads(out).get("run_id")
     if not isinstance(run_id, str):
         raise LlmtopError("", "that run has nothing left to do")
     return run_id
 
 
-def _fault(line: str) -> str:
+def _fault(text: str) -> str:
+    """The message of the error object; notices may stand before it."""
     try:
-        return said(json.loads(line)["error"]["message"], 300)
+        return said(json.loads(text[text.index("{") :])["error"]["message"], 300)
     except (ValueError, KeyError, TypeError):
-        return said(line, 300) or "it could not be started"
+        return said(text.strip().rpartition("\n")[2], 300) or "it could not be started"

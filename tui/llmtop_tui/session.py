@@ -89,6 +89,15 @@ class Session:
             task.cancel()
         self.start()
 
+    async def let_go(self) -> None:
+        """Watch the run no longer; `restart` follows it again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.door.close(), 1.0)
+
     async def close(self) -> None:
         """End the feed, send what waits, let go of the door."""
         held_back, self._held_back = self._held_back, None

@@ -204,9 +204,9 @@ class RunScreen(Screen[None]):
         elif options.is_read_only or options.home is None:
             self.say("this viewer only looks: nothing can be started from here", "warn")
         else:
-            from llmtop_tui.launching import resume  # for whoever starts something
+            from llmtop_tui.launching import resume_after  # for whoever starts something
 
-            work = resume(options.home, self.session.door.run_id)
+            work = resume_after(options.home, self.session)
             self.app.room.launch(work, "resuming")  # type: ignore[attr-defined]
 
     def do_freeze(self) -> None:
