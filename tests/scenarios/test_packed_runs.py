@@ -83,6 +83,8 @@ async def test_whatever_a_model_does_to_packs_every_item_ends_with_its_own_answe
             assert desk.written_ids() == each_once(ids)
             assert all(row["output"]["id"] == row["id"] for row in desk.results())
         assert server.books.billed_pusd == _spent(desk)
+        missed = desk.rows("SELECT COUNT(*) FROM attempts WHERE error_type = 'missing_in_pack'")
+        assert (missed[0][0] > 0) == bool(trouble.keys() & {"dropped", "duplicated", "truncated"})
         least = math.ceil(len(ids) / _SIZE)
         assert server.books.received <= (least if not trouble else 5 * least)
         line_sum = sum(Decimal(row["cost_usd"]) for row in desk.results())

@@ -267,7 +267,8 @@ def _flying(flight: Flight, now: float, slow_s: float) -> FlightRow:
 
 def _landed(row: Landed) -> FlightRow:
     error = row.error
-    role = "good" if row.status == "done" else "warn" if row.status is None else "bad"
+    is_good = row.status == "done" or row.is_same
+    role = "good" if is_good else "warn" if row.status is None else "bad"
     return FlightRow(
         key=_row_key(row.attempt.id, row.items),
         via="rt",

@@ -16,6 +16,7 @@ from llmtop.model import (
     ItemStatus,
     Outcome,
     ProviderError,
+    Reply,
     Result,
     Usage,
 )
@@ -37,6 +38,40 @@ def is_maybe_billed(error: ProviderError) -> bool:
     status = error.error.http_status
     is_lost = status is None or 200 <= status < 300
     return is_lost and error.is_sent and error.outcome is Outcome.FAULT
+
+
+def answer_in(reply: Reply, work: Work, model: str) -> Answer | None:
+    """Return the answer in a reply; of a pack also one that was cut: its entries before the cut are whole."""
+    if isinstance(reply, Answer):
+        return reply
+    if not work.parts or not reply.text.strip():
+        return None
+    return Answer(
+        text=reply.text,
+        finish_reason="stop",
+        model=model,
+        usage=reply.usage,
+        cost_pusd=reply.cost_pusd,
+        limits=reply.limits,
+        request_id=reply.request_id,
+    )
+
+
+def spoiled(answer: Answer, fault: ItemError) -> ProviderError:
+    """An answer that came and was billed, but is not of the form that was asked for."""
+    return ProviderError(
+        error=fault,
+        outcome=Outcome.PARTIAL,
+        usage=answer.usage or NO_USAGE,
+        cost_pusd=answer.cost_pusd,
+        limits=answer.limits,
+        request_id=answer.request_id,
+    )
+
+
+def left_words(left: int, items: int) -> str:
+    """Say what a pack left unanswered."""
+    return f"{left} of {items} answers of a pack are missing or not usable"
 
 
 def end_of_answer(

@@ -34,7 +34,17 @@ from llmtop.submit.accounts import Accounts
 from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.gate import Report
-from llmtop.submit.landing import NO_USAGE, aborted, end_of_answer, end_of_error, is_maybe_billed, result_of
+from llmtop.submit.landing import (
+    NO_USAGE,
+    aborted,
+    answer_in,
+    end_of_answer,
+    end_of_error,
+    is_maybe_billed,
+    left_words,
+    result_of,
+    spoiled,
+)
 from llmtop.submit.packer import Packer
 from llmtop.submit.shares import Share, landed_of, pack_id_of, shares_of
 from llmtop.submit.work import Books, Exchange, Flight, Halt, HaltReason, Landed, Work
@@ -120,11 +130,9 @@ class Reception:
         """Act on an answer, or on what came instead of one."""
         now = self._clock()
         latency_s = now - flight.started
-        if isinstance(reply, ProviderError) and flight.work.parts and reply.text.strip():
-            answer = _as_far_as_it_goes(reply, self._exchange.model)
-        elif isinstance(reply, Answer):
-            answer = reply
-        else:
+        answer = answer_in(reply, flight.work, self._exchange.model)
+        if answer is None:
+            assert isinstance(reply, ProviderError)  # an answer has an answer in it
             self._failed(flight, reply, body, now, latency_s)
             return
         outputs, fault = self._read(flight.work, answer.text)
@@ -132,7 +140,7 @@ class Reception:
             self._answered(flight, answer, outputs, body, now, latency_s)
         else:
             fault = reply.error if isinstance(reply, ProviderError) else fault
-            self._failed(flight, _spoiled(answer, fault), body, now, latency_s)
+            self._failed(flight, spoiled(answer, fault), body, now, latency_s)
 
     def filtered(self, filters: Filtering, member: Work, output: Any) -> ChainResult:
         """Return what the filters say of an output: foreseen, or now."""
@@ -145,13 +153,14 @@ class Reception:
 
     async def foresee(self, work: Work, reply: Reply) -> None:
         """Let slow filters see an answer without holding up the loop; `received` takes what they said."""
-        if self.filters is None or not isinstance(reply, Answer):
+        answer = answer_in(reply, work, self._exchange.model)
+        if self.filters is None or answer is None or work.is_check:
             return
         if work.parts:
-            reading = self._exchange.read_pack(reply.text, [part.item.id for part in work.parts])
+            reading = self._exchange.read_pack(answer.text, [part.item.id for part in work.parts])
             outputs = [(part, reading.answers.get(part.item.id)) for part in work.parts]
         else:
-            outputs = [(work, self._exchange.accept(reply.text)[0])]
+            outputs = [(work, self._exchange.accept(answer.text)[0])]
         for member, output in outputs:
             if output is not None:
                 self._seen[member.item.seq] = await self.filters.apply_async(output, member.item)
@@ -180,11 +189,8 @@ class Reception:
         assert self.packer is not None  # a pack comes from there
         left = self.packer.settle(work, reading)
         if left:
-            why = ": its answer was cut" if reading.is_truncated else ""
-            message = f"{left} of {len(work.parts)} answers of a pack are missing or not usable{why}"
-            self._meters.troubled(
-                self._clock(), self._wall(), ItemError("missing_in_pack", message, 200), "try", left
-            )
+            error = ItemError("missing_in_pack", left_words(left, len(work.parts)), 200)
+            self._meters.troubled(self._clock(), self._wall(), error, "try", left)
         answers = reading.answers
         return [(part, answers[part.item.id]) for part in work.parts if part.item.id in answers], None
 
@@ -225,6 +231,10 @@ class Reception:
             self._finish(flight, [], end, usage, cost, latency_s)
             return
         end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body)
+        if len(outputs) < items:
+            end = replace(
+                end, error_type="missing_in_pack", error_message=left_words(items - len(outputs), items)
+            )
         judged = [
             self._judged(flight, answer, member, output, shares[member.item.seq], at)
             for member, output in outputs
@@ -455,31 +465,6 @@ class Reception:
         self._meters.finished_items(self._clock(), 1)
         self._on_result(result)
         self.on_commit()
-
-
-def _as_far_as_it_goes(error: ProviderError, model: str) -> Answer:
-    """An answer to a pack that was cut at the token limit: the entries before the cut are whole."""
-    return Answer(
-        text=error.text,
-        finish_reason="stop",
-        model=model,
-        usage=error.usage,
-        cost_pusd=error.cost_pusd,
-        limits=error.limits,
-        request_id=error.request_id,
-    )
-
-
-def _spoiled(answer: Answer, fault: ItemError) -> ProviderError:
-    """An answer that came and was billed, but is not of the form that was asked for."""
-    return ProviderError(
-        error=fault,
-        outcome=Outcome.PARTIAL,
-        usage=answer.usage or NO_USAGE,
-        cost_pusd=answer.cost_pusd,
-        limits=answer.limits,
-        request_id=answer.request_id,
-    )
 
 
 def _nobody(_work: Work, _delay_s: float) -> None:
