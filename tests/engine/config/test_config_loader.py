@@ -188,8 +188,6 @@ def test_the_main_sections_are_checked_as_well(write: Write, old: str, new: str,
         ('[conversation]\nturns_field = "turns"', "conversation: is not available yet"),
         ('[execution]\nmode = "batch"', 'execution.mode: "batch" is not available yet'),
         ('[execution]\nmode = "auto"', 'execution.mode: "auto" is not available yet'),
-        ("[execution]\nitems_per_request = 15", "are not available yet"),
-        ('[execution]\nitems_per_request = "1-15-40"', "are not available yet"),
     ],
 )
 def test_what_comes_later_is_refused_and_its_keys_are_checked(write: Write, lines: str, said: str) -> None:
