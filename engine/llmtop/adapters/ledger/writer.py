@@ -29,9 +29,7 @@ from llmtop.errors import LlmtopError, StateError
 ROWS_AT_MOST = 500
 """Entries in one transaction."""
 
-_GATHER_S = 0.01  # between two transactions while entries keep coming ...
-_GATHER_MANY_S = 0.025  # ... and while many do: fewer commits save 14 % of the CPU of a request
-_MANY_A_S = 2000  # entries a second: a request makes two
+_GATHER_S = 0.01  # between two transactions while entries keep coming
 _LATE_S = 0.05  # an entry that waits longer makes `put` give way
 _GIVE_WAY_S = 0.005  # for so long at most ...
 _BREATH_S = 0.01  # ... and then not again for so long
@@ -87,8 +85,7 @@ class Writer:
         self._is_hurried = False
         self._is_blocked = False
         self._give_up_at: float | None = None
-        self._oldest = self._gave_way = self._last_commit = self._took_at = time.monotonic()
-        self._gather_s = _GATHER_S
+        self._oldest = self._gave_way = self._last_commit = time.monotonic()
         self._results_put = 0
         self._results_kept = 0
         self.failure: LlmtopError | None = None
@@ -174,7 +171,7 @@ class Writer:
                 self._wake.wait()
             self._is_asleep = False
             self._wake.clear()
-        rest_s = self._last_commit + self._gather_s - time.monotonic()
+        rest_s = self._last_commit + _GATHER_S - time.monotonic()
         if rest_s > 0 and not self._is_hurried:
             self._wake.wait(rest_s)
         self._wake.clear()
@@ -184,9 +181,7 @@ class Writer:
             if isinstance(entry, _Job):
                 return taken, entry
             taken.append((entry, on_commit))
-        now = time.monotonic()
-        self._gather_s = _GATHER_MANY_S if len(taken) > _MANY_A_S * (now - self._took_at) else _GATHER_S
-        self._oldest = self._took_at = now
+        self._oldest = time.monotonic()
         return taken, None
 
     def _keep(self, taken: list[tuple[Entry, Callback | None]]) -> None:
