@@ -253,6 +253,11 @@ def _assumptions(work: Workload) -> tuple[str, ...]:
         lines.append(
             f"{work.items_per_request} items a request, {more_s:g} s for each but the first, none asked again"
         )
+    if work.pack_output_tokens is not None:
+        each = math.ceil(work.pack_output_tokens / work.items_per_request)
+        lines.append(
+            f"an answer in a pack may take {each} tokens with its JSON: packing saves input, not output"
+        )
     if work.prompt_bytes_total is None:
         lines.append("all prompts are on average like those that were sampled")
     if work.max_output_tokens is None:
