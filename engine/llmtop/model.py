@@ -276,8 +276,8 @@ class Decision:
     at: float
     """Wall clock, seconds since the epoch."""
     what: str
-    """`concurrency`, `rate:req`, `rate:total`, `pack`, `hold`, `mode`, `breaker`, `budget`, `state`, `memory`,
-    `retry` ..."""
+    """`concurrency`, `rate:req`, `rate:total`, `pack`, `hold`, `mode`, `breaker`, `budget`, `state`,
+    `memory`, `retry` ..."""
     old: str
     new: str
     why: str

@@ -1,4 +1,4 @@
-"""A finished-looking run with any number of items, made in seconds: for what must not depend on their number."""
+"""A finished-looking run with any number of items, made in seconds: what must not depend on it."""
 
 from __future__ import annotations
 
@@ -45,5 +45,9 @@ def _results(seqs: range) -> Iterator[tuple[Any, ...]]:
 def _lines(seqs: range) -> Iterator[tuple[int, bytes]]:
     for seq in seqs:
         is_done = _status(seq) == "done"
-        line = {"id": f"m-{seq}", "status": _status(seq), "output": f"answer {seq} of it" if is_done else None}
+        line = {
+            "id": f"m-{seq}",
+            "status": _status(seq),
+            "output": f"answer {seq} of it" if is_done else None,
+        }
         yield seq, orjson.dumps(line)

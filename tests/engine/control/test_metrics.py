@@ -59,7 +59,7 @@ async def test_a_figure_that_is_not_known_has_no_sample() -> None:
 
 
 async def test_a_port_that_is_taken_is_said() -> None:
-    async with MetricsServer(0, lambda: []) as server:
+    async with MetricsServer(0, list) as server:
         with pytest.raises(StateError, match="cannot be opened"):
-            async with MetricsServer(server.port, lambda: []):
+            async with MetricsServer(server.port, list):
                 raise AssertionError

@@ -127,7 +127,7 @@ def test_an_item_that_kills_every_kept_alive_connection_uses_up_tries_and_fails(
     assert decide(STALE, refusals=0, tries=6) == GiveUp(STALE.error)
 
 
-def test_a_refusal_never_uses_up_a_try() -> None:
+def test_a_refusal_is_no_try_of_the_item_that_it_met() -> None:
     policy = RetryPolicy(RetryConfig(), Middle())
 
     assert not any(policy.uses_up_a_try(error, 10_000) for error in (REFUSED, UNREACHABLE, NO_HOST))
