@@ -1,8 +1,9 @@
 """Frozen values that are cheap to make.
 
 A request makes a dozen values with a hundred fields, and `dataclass(frozen=True)` sets each field
-through `object.__setattr__`, which takes three times as long as a plain assignment. So here the type checker holds them frozen, and nothing does at run
-time. For the values that every request makes; all others are plain frozen dataclasses.
+through `object.__setattr__`, which takes three times as long as a plain assignment. So here the
+type checker holds them frozen, and nothing does at run time. For the values that every request
+makes; all others are plain frozen dataclasses.
 """
 
 from __future__ import annotations
