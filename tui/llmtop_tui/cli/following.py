@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from llmtop.cleaning import clean
 from llmtop.control.protocol import RunDoor
-from llmtop.control.settings import settings_of
 from llmtop.snapshot import Snapshot
 from llmtop_tui.cli.common import Common
 from llmtop_tui.cli.printing import coloured, has_colour
@@ -56,6 +55,8 @@ class Outlet:
     def display(self, kind: Lines, folder: Path) -> Display:
         """Return a display for the run in `folder`."""
         if kind == "json":
+            from llmtop.control.settings import settings_of  # late: only this display reads the ledger
+
             return JsonDisplay(self._emit, settings_object(settings_of(folder)))
         return PlainDisplay(self._say) if kind == "plain" else Silent()
 
