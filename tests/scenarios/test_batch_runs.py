@@ -78,7 +78,7 @@ OTHERS = ["results_short", "empty_error_id", "counts_off"]
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
-@pytest.mark.parametrize("trouble", CREATION + ENDING)
+@pytest.mark.parametrize("trouble", SAME_BATCH + ANY_END + OTHERS)
 async def test_no_trouble_of_a_job_loses_an_item_or_buys_one_twice(
     desk: Desk, kind: str, trouble: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from dataclasses import replace
 
 from llmtop.adapters.prices import find_prices
 from llmtop.adapters.sources import open_source
