@@ -147,7 +147,16 @@ def assemble(
             reception.on_halt = both.halted
             reception.on_commit = _all(reception.on_commit, batches.woken)
     return Parts(
-        line, accounts, meters, reception, submitter, cached, run.opened.filters, packs, batches=batches, way=way
+        line,
+        accounts,
+        meters,
+        reception,
+        submitter,
+        cached,
+        run.opened.filters,
+        packs,
+        batches=batches,
+        way=way,
     )
 
 
