@@ -29,7 +29,8 @@ def batch_config(desk: Desk, server: SimulatedProvider, kind: str = "openai", **
     }
     for name, values in tables.items():
         given[name] = {**given.get(name, {}), **values}
-    return desk.config(base, **given)
+    path: Path = desk.config(base, **given)
+    return path
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
@@ -51,6 +52,7 @@ async def test_every_item_comes_back_once_with_its_own_answer_at_half_the_price(
 
 async def finishes(desk: Desk, config: Path, timeout_s: float = 20.0) -> Run:
     """Run in this process to its end."""
+    run: Run
     async with desk.engine(config) as (run,), asyncio.timeout(timeout_s):
         await run.settled()
         return run
@@ -257,3 +259,53 @@ async def until_true(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def test_the_list_of_jobs_shows_state_counts_and_cost_and_takes_commands(desk: Desk) -> None:
+    desk.items(50)
+    async with simulator(batch_s=0.02) as server:
+        config = batch_config(desk, server)
+        await finishes(desk, config)
+        said = await desk.llmtop("batches", "job", "--json")
+        assert [each["state"] for each in said.data["batches"]] == ["retrieved", "retrieved"]
+        assert sum(each["retrieved"] for each in said.data["batches"]) == 50
+        assert all(float(each["cost_usd"]) > 0 for each in said.data["batches"])
+        shown = await desk.llmtop("batches", "job")
+        assert (shown.code, shown.out.count("retrieved")) == (0, 2)
+        refused = await desk.llmtop("batches", "job", "--look-up", "1")
+        assert refused.code == 2
+        assert "Traceback" not in refused.err
+
+
+async def test_jobs_that_are_open_are_awaited_by_a_run_that_now_goes_in_realtime(desk: Desk) -> None:
+    ids = desk.items(30)
+    async with simulator(batch_s=0.6) as server:
+        config = batch_config(desk, server, batch={"max_requests": 10})
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: server.books.batches_created["openai"] > 0)
+            run.stop()
+        config = batch_config(desk, server, execution={"mode": "realtime"}, batch={"max_requests": None})
+        config.write_text(config.read_text().replace('poll_interval = "20ms"', "").replace("[batch]", ""))
+        run = await finishes(desk, config)
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1
+        assert "batch" in {each["via"] for each in desk.results()}
+
+
+async def test_a_pause_makes_no_new_jobs_and_those_at_the_provider_go_on(desk: Desk) -> None:
+    ids = desk.items(30)
+    async with simulator(batch_s=0.2) as server:
+        config = batch_config(desk, server, batch={"max_requests": 10, "max_enqueued_tokens": 1})
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: server.books.batches_created["openai"] == 1)
+            assert (await run.command(Command("pause", "someone@here"))).is_ok
+            await until_true(lambda: run.counts.done > 0)
+            made = server.books.batches_created["openai"]
+            await asyncio.sleep(0.3)
+            assert server.books.batches_created["openai"] == made < 30
+            assert (await run.command(Command("resume", "someone@here"))).is_ok
+            async with asyncio.timeout(20):
+                await run.settled()
+        assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1
