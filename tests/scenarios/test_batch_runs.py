@@ -284,8 +284,7 @@ async def test_jobs_that_are_open_are_awaited_by_a_run_that_now_goes_in_realtime
         async with desk.engine(config) as (run,):
             await until_true(lambda: server.books.batches_created["openai"] > 0)
             run.stop()
-        config = batch_config(desk, server, execution={"mode": "realtime"}, batch={"max_requests": None})
-        config.write_text(config.read_text().replace('poll_interval = "20ms"', "").replace("[batch]", ""))
+        config = batch_config(desk, server, execution={"mode": "realtime"}, batch={"spill": "both"})
         run = await finishes(desk, config)
         assert run.exit_code == 0
         assert desk.written_ids() == each_once(ids)
@@ -294,7 +293,7 @@ async def test_jobs_that_are_open_are_awaited_by_a_run_that_now_goes_in_realtime
 
 
 async def test_a_pause_makes_no_new_jobs_and_those_at_the_provider_go_on(desk: Desk) -> None:
-    ids = desk.items(30)
+    ids = desk.items(4)
     async with simulator(batch_s=0.2) as server:
         config = batch_config(desk, server, batch={"max_requests": 10, "max_enqueued_tokens": 1})
         async with desk.engine(config) as (run,):
@@ -303,9 +302,26 @@ async def test_a_pause_makes_no_new_jobs_and_those_at_the_provider_go_on(desk: D
             await until_true(lambda: run.counts.done > 0)
             made = server.books.batches_created["openai"]
             await asyncio.sleep(0.3)
-            assert server.books.batches_created["openai"] == made < 30
+            assert server.books.batches_created["openai"] == made < 4
             assert (await run.command(Command("resume", "someone@here"))).is_ok
             async with asyncio.timeout(20):
                 await run.settled()
         assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1
+
+
+async def test_what_realtime_is_throttled_for_goes_into_jobs_where_that_is_wanted(desk: Desk) -> None:
+    ids = desk.items(20)
+    async with simulator(batch_s=0.05, requests_per_second=0.001, burst=1) as server:
+        config = batch_config(
+            desk,
+            server,
+            execution={"mode": "realtime"},
+            batch={"spill": "both"},
+            retry={"give_up_throttled_after": "200ms", "max_wait": "50ms"},
+        )
+        run = await finishes(desk, config)
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert "batch" in {each["via"] for each in desk.results()}
         assert max(server.books.served_ids.values()) == 1

@@ -63,11 +63,15 @@ def batch_side(
     meters: RunMeters,
     *,
     is_open: bool,
+    is_spilling: bool,
 ) -> BatchSubmitter:
-    """Put the batch jobs of a run together; not `is_open`: those that exist only."""
+    """Put the batch jobs of a run together; not `is_open`: those that exist only.
+
+    `is_spilling`: what was asked in a job once is finished in realtime.
+    """
     settings, ledger = run.config.batch, run.ledger
     own = LedgerJobBooks(ledger, run.opened.source, books)
-    which: Literal["free", "fresh"] = "free" if settings.spill == "none" else "fresh"
+    which: Literal["free", "fresh"] = "fresh" if is_spilling else "free"
     feed = LedgerFeed(run.opened.source, lambda after, limit: ledger.pending(after, limit, which))
     rng = random.Random(run.id)
     said = jobs.provider.limits

@@ -122,7 +122,18 @@ def assemble(
     has_jobs = is_batch or config.batch.spill == "both" or bool(run.ledger.jobs(is_open_only=True))
     if jobs is not None and has_jobs:
         is_open = is_batch or config.batch.spill == "both"
-        batches = batch_side(run, jobs, line, exchange, books, reception, estimator, meters, is_open=is_open)
+        batches = batch_side(
+            run,
+            jobs,
+            line,
+            exchange,
+            books,
+            reception,
+            estimator,
+            meters,
+            is_open=is_open,
+            is_spilling=is_batch and config.batch.spill != "none",
+        )
         reception.on_commit = batches.woken
     if batches is not None and is_batch and config.batch.spill == "none":
         submitter = batches

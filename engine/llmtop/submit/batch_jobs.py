@@ -249,7 +249,7 @@ class BatchSubmitter:
             if (job := self._next_known()) is not None:
                 await self._bring(job, is_unknown=True)
                 continue
-            if self._feed is None:
+            if self._feed is None or not self.is_open:
                 self._has_more = False
                 return
             await self._allowed()

@@ -76,18 +76,22 @@ class BothWays:
     async def run(self) -> None:
         """Go both ways until nothing is left, or until `stop`."""
         self._is_stopping = False
-        if self._takes_over and not self.batches.jobs:
-            await self.realtime.run()
-            if self._is_stopping or not self._is_throttled:
-                return
-        jobs = asyncio.create_task(self.batches.run(), name="batches")
-        jobs.add_done_callback(lambda _: self._wake.set())
+        if self._takes_over:
+            self.batches.is_open = self._is_throttled
+        jobs = self._follow()
         try:
             while True:
                 is_last = jobs.done()
                 self._wake.clear()
                 if not self._is_stopping and not self._is_throttled:
                     await self.realtime.run()
+                if self._is_throttled and not self.batches.is_open and not self._is_stopping:
+                    self.batches.is_open = True
+                    self.batches.poke()
+                    if jobs.done():
+                        await jobs
+                        jobs = self._follow()
+                    continue
                 if is_last:
                     break
                 await self._wake.wait()
@@ -96,6 +100,11 @@ class BothWays:
                 self.batches.stop()
                 self.batches.abort()
         await jobs
+
+    def _follow(self) -> asyncio.Task[None]:
+        jobs = asyncio.create_task(self.batches.run(), name="batches")
+        jobs.add_done_callback(lambda _: self._wake.set())
+        return jobs
 
     def stop(self) -> None:
         """Take nothing new; what is in flight lands, jobs go on at the provider."""
