@@ -107,6 +107,70 @@ class FetchBroken(Exception):
         self.error = error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """One job as the ledger knows it. Money in pico-dollars, moments in epoch seconds; None: not known."""
+
+    number: int
+    """Unique in the run, from 1."""
+    tag: str
+    """Our name for it, at the provider too; every custom_id begins with it."""
+    state: JobState
+    model: str
+    requests: int
+    input_bytes: int
+    input_sha256: str
+    tokens: int
+    """Prompt tokens, estimated: what waits in the provider's queue."""
+    reserved_pusd: int
+    """Set aside when it was made; what was settled since is not taken off."""
+    intended_at: float
+    file_id: str | None = None
+    batch_id: str | None = None
+    created_at: float | None = None
+    done: int | None = None
+    """As the provider counts."""
+    failed: int | None = None
+    polled_at: float | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    results_until: float | None = None
+    over_at: float | None = None
+    """Retrieved, or given up: no line of it is waited for any more."""
+    error: str | None = None
+    retrieved: int = 0
+    """Lines that came to something."""
+    cost_pusd: int = 0
+    """Paid for its lines so far."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is waited for any more."""
+        return self.over_at is not None
+
+
+JobState = Literal[
+    "intent", "held", "retrieved", "released",
+    "validating", "in_progress", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled",
+]  # fmt: skip
+"""A provider's state, or: `intent` is not known at the provider yet, `held` may be there twice over and
+waits for a person, `retrieved` is over, `released` gave its items back unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLine:
+    """A request of a job that has not come to anything yet."""
+
+    seq: int
+    reserved_pusd: int
+    sends: int
+    """Of its item, before this one."""
+    tries: int
+    """Of them, those that used up a try."""
+    cost_pusd: int
+    """Paid for its item before."""
+
+
 class BatchProvider(Protocol):
     """The batch jobs of one provider, key and address. No retries, no waiting; failures are values."""
 

@@ -285,7 +285,9 @@ class Decision:
     """`tuner`, `server`, `guard`, `config`, or `operator@host`."""
 
 
-CommandVerb = Literal["pause", "hold", "resume", "cancel", "stop", "stop_now", "set", "retry"]
+CommandVerb = Literal[
+    "pause", "hold", "resume", "cancel", "stop", "stop_now", "set", "retry", "cancel_job", "look_up"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,7 @@ class Command:
     pause: soft, calls in flight land · hold: pause at once, calls in flight go back to the queue ·
     stop: as the first Ctrl-C · stop_now: as the second · cancel: end for good, keep what is finished ·
     set: `values` by the key names of `llmtop set` · retry: `values` holds `failed`, `rejected` (bool),
-    `ids` (list).
+    `ids` (list) · cancel_job, look_up: `values` holds `job`, a batch job's id, tag or number.
     """
 
     verb: CommandVerb

@@ -37,6 +37,7 @@ def check_together(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
     yield from _check_request(read)
     yield from _check_limits(read, said)
     yield from _check_cache(read, said)
+    yield from _check_batch(read, said)
     yield from _check_output(read)
 
 
@@ -166,6 +167,26 @@ def _check_cache(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
     if variable and "cache.max_size" in said:
         what = "has no effect with cache.redis_url_env"
         yield ConfigError("cache.max_size", what, "Set maxmemory in Redis, and take one of the two out.")
+
+
+def _check_batch(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
+    mode = read.get("execution.mode", "realtime")
+    spill = read.get("batch.spill", "none")
+    can_make_jobs = mode != "realtime" or spill == "both"
+    others = sorted(key for key in said if key.startswith("batch."))
+    if others and not can_make_jobs:
+        remedy = 'Set execution.mode = "batch" or "auto".'
+        yield ConfigError(others[0], 'has no effect with execution.mode = "realtime"', remedy)
+    if can_make_jobs and read.get("cache.enabled"):
+        what = "is not used by batch jobs: every item would be paid for"
+        yield ConfigError("cache.enabled", what, 'Take it out, or set execution.mode = "realtime".')
+    packs = read.get("execution.items_per_request")
+    if can_make_jobs and packs is not None and packs.high > 1:
+        what = "is for realtime: a request of a batch job holds one item"
+        yield ConfigError("execution.items_per_request", what, "Set it to 1, or mode to realtime.")
+    if "batch.deadline" in said and mode == "batch" and spill == "none":
+        what = "has no effect without batch.spill: the rest would go into another job"
+        yield ConfigError("batch.deadline", what, 'Set batch.spill = "realtime".')
 
 
 def _check_limits(read: Read, said: Collection[str]) -> Iterator[ConfigError]:

@@ -58,7 +58,7 @@ KEYS: Mapping[str, Key] = {
     "request.response_format": Key(values.choice(("text", "json", "schema")), "text"),
     "request.schema_file": Key(values.filled_text, "path"),
     "request.extra": Key(values.free_table, "table"),
-    "execution.mode": Key(values.choice(("realtime",), later=("batch", "auto")), "text"),
+    "execution.mode": Key(values.choice(("realtime", "batch", "auto")), "text"),
     "execution.concurrency": Key(amounts.span(1, MAX_CONCURRENCY, _DEFAULT.concurrency.start)),
     "execution.items_per_request": Key(amounts.span(1, _MAX_PER_REQUEST, _DEFAULT.items_per_request.start)),
     "execution.pack_check": Key(values.number(0, 1)),
@@ -96,6 +96,13 @@ KEYS: Mapping[str, Key] = {
     "cache.ttl": Key(amounts.duration(0, 3650 * _DAY_S, is_open=True)),
     "cache.max_size": Key(amounts.size(2**20, 2**40)),
     "cache.redis_url_env": Key(values.filled_text, "text"),
+    "batch.completion_window": Key(amounts.duration(60, 30 * _DAY_S)),
+    "batch.max_requests": Key(values.whole(1, 10**6)),
+    "batch.max_bytes": Key(amounts.size(1024, 2**34)),
+    "batch.max_enqueued_tokens": Key(values.whole(1, 10**12)),
+    "batch.poll_interval": Key(amounts.duration(0, 3600, is_open=True)),
+    "batch.spill": Key(values.choice(("none", "realtime", "both")), "text"),
+    "batch.deadline": Key(amounts.duration(0, 30 * _DAY_S, is_open=True)),
     "output.path": Key(values.filled_text, "path"),
     "output.rejected_path": Key(values.filled_text, "path"),
     "output.metadata_fields": Key(values.text_list),
@@ -103,9 +110,6 @@ KEYS: Mapping[str, Key] = {
 }
 
 LATER: Mapping[str, frozenset[str]] = {
-    "batch": frozenset(
-        {"completion_window", "max_requests", "max_bytes", "max_enqueued_tokens", "poll_interval", "spill"}
-    ),
     "conversation": frozenset({"turns_field", "drop_superseded", "max_rollback_steps", "multi_samples"}),
 }
 """Sections whose feature comes later, with the keys that are known of them."""

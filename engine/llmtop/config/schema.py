@@ -197,6 +197,26 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchConfig:
+    """How items go as batch jobs. None: the provider's own limit."""
+
+    completion_window: float = 86400.0
+    """Seconds that a job may take, for the choice of `auto`; the providers take one day."""
+    max_requests: int | None = None
+    """Requests of one job."""
+    max_bytes: int | None = None
+    """Bytes of one job's file; 95 % of it are used."""
+    max_enqueued_tokens: int | None = None
+    """Prompt tokens that may wait at the provider in all jobs of a run together."""
+    poll_interval: float = 5.0
+    """The shortest wait between two looks at a job; it grows with the age of the job."""
+    spill: Literal["none", "realtime", "both"] = "none"
+    """`realtime`: what expired or failed is finished in realtime. `both`: the reverse too."""
+    deadline: float | None = None
+    """Seconds from the run's first start; then jobs are ended, and their rest is asked again (`spill`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputConfig:
     """Where results go while the run goes."""
 
@@ -230,5 +250,6 @@ class RunConfig:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Dotted key -> where its effective value comes from; a key that is not named has its default."""
     cache: CacheConfig = CacheConfig()
+    batch: BatchConfig = BatchConfig()
     filters: tuple[Mapping[str, Any], ...] = ()
     """In order, as plain values with absolute paths; `policy.filters` knows the settings of each."""

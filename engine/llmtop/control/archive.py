@@ -92,7 +92,7 @@ class ArchivedRun:
         """Do what can be done without an engine: pause, resume, cancel, retry."""
         if command.verb == "set":
             return Acknowledgement(False, _SET_REFUSED, version=self._version)
-        if command.verb in ("stop", "stop_now"):
+        if command.verb in ("stop", "stop_now", "cancel_job", "look_up"):
             return Acknowledgement(False, _REFUSED, version=self._version)
         try:
             ledger = Ledger.open(self._folder, is_output_left=command.verb != "retry")
@@ -122,6 +122,7 @@ class ArchivedRun:
         if command.verb == "retry":
             message, changes, state = await self._retry(ledger, record, command)
         else:
+            _check_jobs(ledger, record, command)
             message, changes, state = _steer(record, command)
         if command.is_dry_run:
             return Acknowledgement(True, f"would do: {message}", changes, self._version)
@@ -145,6 +146,17 @@ class ArchivedRun:
         change = Change("pending", str(pending), str(pending + count))
         state = StateChange(at=time.time(), state="stopped", detail=f"{count} items put back")
         return f"{count} items put back; `llmtop run` asks them again", (change,), state
+
+
+def _check_jobs(ledger: Ledger, record: RunRecord, command: Command) -> None:
+    """A cancelled run is not gone on with: its jobs at the provider must be ended by an engine first."""
+    jobs = ledger.jobs(is_open_only=True)
+    if command.verb == "cancel" and jobs:
+        raise UsageError(
+            f"run {record.id}",
+            f"has {len(jobs)} open batch jobs, and nobody is here to end them at the provider",
+            "go on with `llmtop run`, and cancel it then",
+        )
 
 
 def _steer(record: RunRecord, command: Command) -> tuple[str, tuple[Change, ...], StateChange | None]:

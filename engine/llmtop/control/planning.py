@@ -13,6 +13,8 @@ from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
+from llmtop.policy.batching import choose_way
+from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
 from llmtop.run.filtering import chain_of
@@ -44,4 +46,21 @@ def _workload(config: RunConfig) -> Workload:
     count = sum(1 for _ in source.scan(needed_fields(template), lines=KINDS[config.provider.kind].lines))
     prices = with_simulated_prices(config).prices
     pricer = find_prices(config.provider, prices, time.time(), config.request.extra)
-    return workload_of(config, source, count, pricer)
+    work = workload_of(config, source, count, pricer)
+    return replace(work, way=_way(config, count, pricer))
+
+
+def _way(config: RunConfig, items: int, pricer: Pricer) -> str:
+    """Return which way `mode` goes, in a sentence; empty where nothing is chosen."""
+    if config.execution.mode == "realtime":
+        return ""
+    if config.execution.mode == "batch":
+        return "mode = batch: by the provider's batch jobs."
+    chosen = choose_way(
+        items,
+        has_batches=True,
+        batch_factor=pricer.batch_factor,
+        deadline_s=config.batch.deadline,
+        window_s=config.batch.completion_window,
+    )
+    return f"mode = auto takes {chosen.mode}: {chosen.why}."

@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import BinaryIO
 
 from llmtop.adapters.home import Home
-from llmtop.adapters.http import HttpTransport
+from llmtop.adapters.http_batches import BatchTransport
 from llmtop.adapters.prices import find_prices
-from llmtop.adapters.providers.catalog import wire_format
+from llmtop.adapters.providers.catalog import batch_provider, wire_format
 from llmtop.config.kinds import effective_base_url
 from llmtop.config.schema import RunConfig
 from llmtop.engine.caches import Caches
@@ -29,6 +29,7 @@ from llmtop.engine.opening import Opening
 from llmtop.engine.simulators import Simulators
 from llmtop.errors import ConfigError
 from llmtop.policy.estimates import TokenEstimates
+from llmtop.run.batch_parts import Jobs
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.opened import Checked, Opened, StartOptions, check
 from llmtop.run.parts import Caching, Parts, assemble
@@ -143,7 +144,7 @@ class Engine:
         base_url = self._simulators.address(config) or effective_base_url(config.provider) or ""
         wire = wire_format(config.provider.kind, base_url)
         transport = await self._stack.enter_async_context(
-            HttpTransport(
+            BatchTransport(
                 base_url,
                 checked.key,
                 wire.key_headers,
@@ -158,7 +159,8 @@ class Engine:
         lane = self._lanes.lane(config, base_url, checked.key)
         use = await self._caches.use(config)
         caching = None if use is None else Caching(use, self._caches.in_flight)
-        run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates, caching))
+        jobs = Jobs(batch_provider(wire, transport), self._lanes.desk(base_url, checked.key))
+        run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates, caching, jobs))
         opened.ledger.start(asyncio.get_running_loop(), run.troubled, run.failed)
         self.runs[run.id] = run
 
@@ -266,9 +268,14 @@ class Engine:
 
 
 def _assembled(
-    exchange: ChatExchange, checked: Checked, estimates: TokenEstimates, caching: Caching | None, run: Run
+    exchange: ChatExchange,
+    checked: Checked,
+    estimates: TokenEstimates,
+    caching: Caching | None,
+    jobs: Jobs,
+    run: Run,
 ) -> Parts:
-    return assemble(run, exchange, checked.pricer, estimates, caching)
+    return assemble(run, exchange, checked.pricer, estimates, caching, jobs)
 
 
 def raise_file_limit() -> None:

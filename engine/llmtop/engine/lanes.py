@@ -6,6 +6,7 @@ import hashlib
 
 from llmtop.adapters.secrets import Secret
 from llmtop.config.schema import RunConfig
+from llmtop.submit.batch_work import KeyDesk
 from llmtop.submit.gate import Lane
 
 
@@ -15,6 +16,7 @@ class Lanes:
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str, str], Lane] = {}
         self._first: dict[Lane, RunConfig] = {}
+        self._desks: dict[tuple[str, str], KeyDesk] = {}
 
     def lane(self, config: RunConfig, base_url: str, key: Secret | None) -> Lane:
         """Return the lane of a run, made where it is the first on it."""
@@ -32,6 +34,10 @@ class Lanes:
             )
             self._first[lane] = config
         return lane
+
+    def desk(self, base_url: str, key: Secret | None) -> KeyDesk:
+        """Return what all runs with one key at one address share that create batch jobs."""
+        return self._desks.setdefault((base_url, _fingerprint(key)), KeyDesk())
 
     def notice(self, config: RunConfig, lane: Lane) -> str | None:
         """Return what to tell the user whose config says other things than the lane's first run did."""

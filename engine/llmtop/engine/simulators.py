@@ -71,6 +71,7 @@ def _prices(prices: PricesConfig, profile: Profile) -> PricesConfig:
         input=_per_token(profile.price_input),
         output=_per_token(profile.price_output),
         cached_input=_per_token(profile.price_cached_input),
+        batch_discount=profile.batch_discount,
     )
 
 

@@ -52,6 +52,8 @@ class Workload:
     concurrency: int
     latency_s: float
     """Assumed for one request."""
+    way: str = ""
+    """Which way the config goes, and why, in a sentence; empty: realtime, as nobody said otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ def plan(work: Workload) -> Plan:
         bound_by=bounds[0].cause,
         bounds=bounds,
         memory_bytes=_ENGINE_BYTES + _own_memory(work),
-        advice=_advice(work.items, 1),
+        advice=(work.way,) if work.way else _advice(work.items, 1),
         assumptions=_assumptions(work),
     )
 

@@ -64,6 +64,11 @@ class Budget:
         self._reserved += amount
         return True
 
+    def resume(self, amount: int) -> None:
+        """Hold what an open batch job was granted before a restart, whatever the cap is now."""
+        _check(amount)
+        self._reserved += amount
+
     def settle(self, reserved: int, actual: int) -> None:
         """Replace a reservation by what the call really cost, which may be more."""
         _check(actual)

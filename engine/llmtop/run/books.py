@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from llmtop.adapters.ledger import Finish, Ledger
-from llmtop.model import Attempt, AttemptEnd, Result
+from llmtop.adapters.ledger import BatchIntent, BatchLine, BatchSaved, Finish, Ledger
+from llmtop.adapters.sources import Source
+from llmtop.batch_jobs import BatchRecord, OpenLine
+from llmtop.model import Attempt, AttemptEnd, Item, Result
 
 
 class LedgerBooks:
@@ -31,3 +33,50 @@ class LedgerBooks:
     def finish(self, result: Result, end: AttemptEnd | None, on_commit: Callable[[], None]) -> None:
         """Write down how it ended (None: nothing was sent) and what its item came to, in one transaction."""
         self._put(Finish(result, end), on_commit)
+
+
+class LedgerJobBooks:
+    """Fits `submit.batch_work.JobBooks`."""
+
+    def __init__(self, ledger: Ledger, source: Source, books: LedgerBooks) -> None:
+        self._ledger = ledger
+        self._put = ledger.put
+        self._source = source
+        self.next_attempt_id = books.next_attempt_id
+        self.jobs = ledger.jobs
+        self.open_reserved = ledger.open_reserved
+
+    def intend(
+        self, record: BatchRecord, lines: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
+    ) -> None:
+        """Write down a job that is about to be created, with its requests."""
+        self._put(BatchIntent(record, lines), on_commit)
+
+    def save(
+        self, record: BatchRecord, released: str | None = None, on_commit: Callable[[], None] | None = None
+    ) -> None:
+        """Write down how a job stands."""
+        self._put(BatchSaved(record, released), on_commit)
+
+    def line(
+        self,
+        number: int,
+        outcome: str,
+        attempt: Attempt,
+        end: AttemptEnd,
+        result: Result | None,
+        on_commit: Callable[[], None],
+    ) -> None:
+        """Write down what one request of a job came to."""
+        self._put(BatchLine(number, outcome, attempt, end, result), on_commit)
+
+    def open_lines(
+        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
+    ) -> list[OpenLine]:
+        """Return requests of a job that have come to nothing yet."""
+        return self._ledger.open_lines(number, seqs=seqs, after_seq=after_seq, limit=limit)
+
+    def item(self, seq: int) -> Item:
+        """Return an item of the input, at once where it stands."""
+        ((_, _, line, offset),) = self._ledger.places((seq,))
+        return self._source.item(seq, offset, line)

@@ -10,7 +10,7 @@ from typing import Any
 from llmtop.adapters.http import HttpTransport
 from llmtop.adapters.providers.wire import WireFormat
 from llmtop.config.schema import RunConfig
-from llmtop.model import Item, RawReply, Reply, WireRequest
+from llmtop.model import ChatRequest, Item, RawReply, Reply, WireRequest
 from llmtop.policy.answers import OutputForm
 from llmtop.policy.packing import PackPrompt, PackReading, Part, item_form, read_pack
 from llmtop.policy.rendering import chat_request
@@ -48,18 +48,18 @@ class ChatExchange:
         """The model that is asked."""
         return self._model
 
+    def request(self, item: Item, explanation: str | None = None) -> ChatRequest:
+        """Return what is asked about an item, with what was wrong with the answer before."""
+        request = chat_request(self._request, self._model, self._template, item)
+        return request if explanation is None else _said_again(request, explanation)
+
     def prepare(self, item: Item) -> WireRequest:
         """Put an item into the provider's words."""
         return self._wire.build(chat_request(self._request, self._model, self._template, item))
 
     def prepare_again(self, item: Item, explanation: str) -> WireRequest:
         """As `prepare`, with what was wrong with the answer before."""
-        request = chat_request(self._request, self._model, self._template, item)
-        said = {"role": "user", "content": explanation}
-        if request.raw_body is not None:
-            body = {**request.raw_body, "messages": [*request.raw_body["messages"], said]}
-            return self._wire.build(replace(request, raw_body=body))
-        return self._wire.build(replace(request, messages=(*request.messages, said)))
+        return self._wire.build(self.request(item, explanation))
 
     def can_pack(self, item: Item) -> bool:
         """Whether the item can share a request: plain fields in a prompt can, ready messages may differ."""
@@ -86,3 +86,11 @@ class ChatExchange:
         if not self._metadata_fields:
             return {}
         return {name: item.fields[name] for name in self._metadata_fields if name in item.fields}
+
+
+def _said_again(request: ChatRequest, explanation: str) -> ChatRequest:
+    said = {"role": "user", "content": explanation}
+    if request.raw_body is not None:
+        body = {**request.raw_body, "messages": [*request.raw_body["messages"], said]}
+        return replace(request, raw_body=body)
+    return replace(request, messages=(*request.messages, said))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmtop.adapters.ledger import Totals
+from llmtop.adapters.ledger import Pending, Totals
 from llmtop.model import Usage
+from llmtop.policy.batching import REALTIME, Way
 from llmtop.policy.budget import Budget
 from llmtop.policy.estimates import TokenEstimates
 from llmtop.policy.meters import MeterTotals, RunMeters
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.retry import RetryPolicy
+from llmtop.run.batch_parts import Jobs, batch_side, way_of
 from llmtop.run.books import LedgerBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
@@ -20,6 +23,8 @@ from llmtop.run.filtering import RunFilters
 from llmtop.run.packs import RunPacks
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
+from llmtop.submit.batch_jobs import BatchSubmitter
+from llmtop.submit.both_ways import BothWays
 from llmtop.submit.cached import Cached, CacheUse, InFlight
 from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
@@ -40,12 +45,16 @@ class Parts:
     accounts: Accounts
     meters: RunMeters
     reception: Reception
-    submitter: RealtimeSubmitter
+    submitter: RealtimeSubmitter | BatchSubmitter | BothWays
     cached: Cached | None
     """None: the run has no cache."""
     filters: RunFilters | None
     """None: the run has no filters."""
     packs: RunPacks
+    batches: BatchSubmitter | None = None
+    """None: the run has no batch jobs."""
+    way: Way = REALTIME
+    """Which way new items go, with the reason where `auto` chose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,12 @@ class Caching:
 
 
 def assemble(
-    run: Run, exchange: ChatExchange, pricer: Pricer, estimates: TokenEstimates, caching: Caching | None
+    run: Run,
+    exchange: ChatExchange,
+    pricer: Pricer,
+    estimates: TokenEstimates,
+    caching: Caching | None,
+    jobs: Jobs | None,
 ) -> Parts:
     """Put a run together from its ledger's totals, so that a restart goes on where it was."""
     totals = run.opened.totals
@@ -75,21 +89,20 @@ def assemble(
             output_tokens=totals.output_tokens,
             reasoning_tokens=totals.reasoning_tokens,
         ),
+        batch_pusd=totals.batch_pusd,
     )
     meters = RunMeters(run.clock(), _restored(totals))
     books = LedgerBooks(run.ledger, totals.last_attempt_id)
     line = run.lane.line(run.id)
+    estimator = Estimator(
+        estimates, config.provider.model, config.request.prompt or "", config.request.max_output_tokens
+    )
     reception = Reception(
         exchange=exchange,
         books=books,
         accounts=accounts,
         meters=meters,
-        estimator=Estimator(
-            estimates,
-            config.provider.model,
-            config.request.prompt or "",
-            config.request.max_output_tokens,
-        ),
+        estimator=estimator,
         retry=RetryPolicy(config.retry, random.Random(run.id)),
         on_halt=run.halted,
         on_result=run.finished,
@@ -102,18 +115,68 @@ def assemble(
     reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
     packs = RunPacks(run.lane, config.execution.items_per_request)
     packer = reception.packer = Packer(exchange, lambda: packs.size, packs.choose)
-    submitter = RealtimeSubmitter(
-        feed=LedgerFeed(run.opened.source, run.ledger.pending),
-        line=line,
-        exchange=exchange,
-        books=books,
-        reception=reception,
-        packer=packer,
-        on_halt=run.halted,
-        clock=run.clock,
-        wall=run.wall,
+    way = way_of(run, jobs, pricer)
+    submitter: RealtimeSubmitter | BatchSubmitter | BothWays
+    batches: BatchSubmitter | None = None
+    is_batch = way.mode == "batch"
+    has_jobs = is_batch or config.batch.spill == "both" or bool(run.ledger.jobs(is_open_only=True))
+    if jobs is not None and has_jobs:
+        is_open = is_batch or config.batch.spill == "both"
+        batches = batch_side(
+            run,
+            jobs,
+            line,
+            exchange,
+            books,
+            reception,
+            estimator,
+            meters,
+            is_open=is_open,
+            is_spilling=is_batch and config.batch.spill != "none",
+        )
+        reception.on_commit = batches.woken
+    if batches is not None and is_batch and config.batch.spill == "none":
+        submitter = batches
+    else:
+        which: Pending = "spilled" if is_batch else "free"
+        realtime = RealtimeSubmitter(
+            feed=LedgerFeed(run.opened.source, lambda after, limit: run.ledger.pending(after, limit, which)),
+            line=line,
+            exchange=exchange,
+            books=books,
+            reception=reception,
+            packer=packer,
+            on_halt=lambda halt: (both or run).halted(halt),
+            clock=run.clock,
+            wall=run.wall,
+        )
+        submitter = realtime
+        both: BothWays | None = None
+        if batches is not None:
+            takes_over = not is_batch and config.batch.spill == "both"
+            submitter = both = BothWays(batches, realtime, takes_over=takes_over, on_halt=run.halted)
+            reception.on_halt = both.halted
+            reception.on_commit = _all(reception.on_commit, batches.woken)
+    return Parts(
+        line,
+        accounts,
+        meters,
+        reception,
+        submitter,
+        cached,
+        run.opened.filters,
+        packs,
+        batches=batches,
+        way=way,
     )
-    return Parts(line, accounts, meters, reception, submitter, cached, run.opened.filters, packs)
+
+
+def _all(*told: Callable[[], None]) -> Callable[[], None]:
+    def tell() -> None:
+        for one in told:
+            one()
+
+    return tell
 
 
 def _cached(run: Run, exchange: ChatExchange, reception: Reception, caching: Caching) -> Cached:

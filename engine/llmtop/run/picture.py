@@ -12,6 +12,7 @@ from llmtop.policy.budget import project
 from llmtop.policy.limiter import Cause, Resource
 from llmtop.policy.pricing import usd
 from llmtop.policy.tuner import evidence_words, next_step, phase_words
+from llmtop.run.job_rows import job_rows
 from llmtop.snapshot import (
     CostView,
     FlightRow,
@@ -21,6 +22,7 @@ from llmtop.snapshot import (
     PackView,
     ProcessView,
     RunLine,
+    RunState,
     Snapshot,
     ThroughputView,
     TunerView,
@@ -57,12 +59,12 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         at=at,
         run_id=run.id,
         name=run.name,
-        state=standing.word(in_flight=len(run.parts.submitter.flights), is_held=held.cause == Cause.COOLDOWN),
+        state=word_of(run, is_held=held.cause == Cause.COOLDOWN),
         counts=run.counts,
         state_detail=str(standing.fault or (standing.halt.message if standing.halt else "")),
         model=run.config.provider.model,
         provider=run.config.provider.kind,
-        via="realtime",
+        via=run.parts.way.mode,
         started_at=run.opened.record.started_at or run.opened.record.created_at,
         elapsed_s=run.elapsed_s,
         eta_s=eta_s,
@@ -87,14 +89,22 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
     )
 
 
+def word_of(run: Run, *, is_held: bool) -> RunState:
+    """Return the one word for a run's state."""
+    batches = run.parts.batches
+    is_waiting = batches is not None and any(job.record.batch_id for job in batches.jobs)
+    return run.standing.word(
+        in_flight=len(run.parts.submitter.flights), is_held=is_held, is_waiting=is_waiting
+    )
+
+
 def line_of(run: Run, pid: int) -> RunLine:
     """Return the run's line in a list of runs."""
-    standing = run.standing
     accounts = run.parts.accounts
     return RunLine(
         run_id=run.id,
         name=run.name,
-        state=standing.word(in_flight=len(run.parts.submitter.flights), is_held=False),
+        state=word_of(run, is_held=False),
         counts=run.counts,
         cost_pusd=accounts.budget.spent,
         is_cost_at_least=accounts.unpriced > 0 or accounts.estimated > 0,
@@ -163,6 +173,7 @@ def _cost(run: Run) -> CostView:
         projected_high_pusd=high,
         does_cap_hold=does_hold,
         saved_cache_pusd=run.opened.totals.saved_cache_pusd if cached is None else cached.saved_pusd,
+        saved_batch_pusd=accounts.saved_by_batches_pusd,
         maybe_billed=accounts.maybe_billed,
         price_origin=accounts.pricer.origin,
         input_tokens=used.input_tokens,
@@ -242,7 +253,8 @@ def _rate_knobs(run: Run) -> list[Knob]:
 def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightRow, ...]:
     slow_s = math.inf if p99_s is None else _SLOW_FACTOR * p99_s
     flying = sorted(run.parts.submitter.flights.values(), key=lambda flight: flight.started)
-    rows = [_flying(flight, now, slow_s) for flight in flying[:_ROWS]]
+    rows = job_rows(run.parts.batches, at)
+    rows += [_flying(flight, now, slow_s) for flight in flying[: _ROWS - len(rows)]]
     landed = reversed(run.parts.reception.recent)
     rows += [_landed(row) for row in islice(landed, _ROWS - len(rows))]
     return tuple(rows)

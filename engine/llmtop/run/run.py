@@ -140,6 +140,9 @@ class Run:
             self.parts.line.block(Cause.PAUSE)
         self._say("llmtop", "started" if not self.counts.finished else "goes on")
         self.save()
+        way = self.parts.way
+        if way.why:
+            self.decided(Decision(self.wall(), "mode", "auto", way.mode, way.why, "llmtop"))
         try:
             await self._submit()
         except asyncio.CancelledError:
@@ -276,6 +279,11 @@ class Run:
     def noticed(self, who: str, sentence: str) -> None:
         """Something that the user should know, and that changes nothing."""
         self._say(who, sentence, "warn")
+
+    def heard(self, who: str, sentence: str) -> None:
+        """Something happened to a batch job."""
+        self._say(who, sentence)
+        self.touch()
 
     def decided(self, decision: Decision) -> None:
         """A set-point or state changed: on record, in the log, on screen."""

@@ -33,7 +33,7 @@ class Standing:
     fault: LlmtopError | None = None
     """What ended it: state that cannot be written, or a bug."""
 
-    def word(self, *, in_flight: int, is_held: bool) -> RunState:
+    def word(self, *, in_flight: int, is_held: bool, is_waiting: bool = False) -> RunState:
         """Return the one word for the title."""
         if self.phase == "ended":
             return self._ended_word()
@@ -45,6 +45,8 @@ class Standing:
             return "budget" if self.halt.reason == "budget" else "refused"
         if self.is_paused:
             return "pausing" if in_flight else "paused"
+        if is_waiting and not in_flight:
+            return "waiting"
         return "held" if is_held and not in_flight else "running"
 
     def _ended_word(self) -> RunState:

@@ -71,9 +71,12 @@ async def _cancel(run: Run, command: Command) -> Acknowledgement:
         return _no(f"{run.name} has ended: {run.standing.end}")
     in_flight, old = len(run.parts.submitter.flights), _word(run)
     run.standing.is_cancelled = True
+    batches = run.parts.batches
+    jobs = 0 if batches is None else await batches.cancel_all(run.config.execution.stop_grace)
     run.parts.submitter.stop()
     run.parts.submitter.abort()
     words = f"cancel: {run.counts.finished:,} results kept, {in_flight} in flight broken off"
+    words += f", {jobs} batch jobs ended at the provider" if jobs else ""
     _state_changed(run, command, old, "cancelled", words)
     return _yes(words, Change("state", old, "cancelled"))
 
@@ -138,6 +141,25 @@ async def _set(run: Run, command: Command) -> Acknowledgement:
     return _yes(("would set " if command.is_dry_run else "set ") + said, *changes)
 
 
+async def _job(run: Run, command: Command) -> Acknowledgement:
+    """Cancel a batch job, or look for one again whose creation is uncertain."""
+    name = str((command.values or {}).get("job", ""))
+    batches = run.parts.batches
+    job = batches.find(name) if batches is not None else None
+    if batches is None or job is None:
+        return _no(f"{run.name} has no open batch job {name[:80]!r}")
+    if command.verb == "cancel_job":
+        if job.record.batch_id is None:
+            return _no(f"{job.name} is not known at the provider yet")
+        batches.cancel(job)
+        return _yes(f"cancel {job.name}: what is done by then is kept, the rest is asked again")
+    if not job.is_held:
+        return _no(f"{job.name} is not held: it is {job.record.state}")
+    batches.look_up(job)
+    run.unhalt()
+    return _yes(f"look up {job.name} again", Change("job", "held", "intent"))
+
+
 _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] = {
     "pause": _pause,
     "hold": _pause,
@@ -147,6 +169,8 @@ _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] 
     "stop_now": _stop,
     "retry": _retry,
     "set": _set,
+    "cancel_job": _job,
+    "look_up": _job,
 }
 
 

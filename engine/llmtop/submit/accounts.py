@@ -25,6 +25,7 @@ class Accounts:
         estimated: int,
         maybe_billed: int,
         tokens: Usage,
+        batch_pusd: int = 0,
     ) -> None:
         self.budget = budget
         self.pricer = pricer
@@ -32,12 +33,20 @@ class Accounts:
         self.unpriced = unpriced
         self.estimated = estimated
         self.maybe_billed = maybe_billed
+        self.batch_pusd = batch_pusd
+        """Of what was spent: by batch jobs."""
         self._tokens = [
             tokens.input_tokens,
             tokens.cached_input_tokens,
             tokens.output_tokens,
             tokens.reasoning_tokens,
         ]
+
+    @property
+    def saved_by_batches_pusd(self) -> int:
+        """What the batch jobs would have cost more in realtime; 0 where no batch price is known."""
+        factor = self.pricer.batch_factor
+        return 0 if not factor else round(self.batch_pusd * (1.0 - factor) / factor)
 
     @property
     def tokens(self) -> Usage:
@@ -47,9 +56,9 @@ class Accounts:
             input_tokens=given, cached_input_tokens=cached, output_tokens=taken, reasoning_tokens=reasoned
         )
 
-    def reserve_for(self, input_tokens: float, output_tokens: float) -> int:
+    def reserve_for(self, input_tokens: float, output_tokens: float, *, is_batch: bool = False) -> int:
         """Return the most that one try may cost, in pico-dollars; 0 where the price is unknown."""
-        bound = self.pricer.upper_bound(math.ceil(input_tokens), math.ceil(output_tokens))
+        bound = self.pricer.upper_bound(math.ceil(input_tokens), math.ceil(output_tokens), is_batch=is_batch)
         return 0 if bound is None else bound
 
     def believable(self, reported: Usage | None, input_estimate: float, output_estimate: float) -> Usage:
@@ -57,9 +66,13 @@ class Accounts:
         estimate = Usage(input_tokens=math.ceil(input_estimate), output_tokens=math.ceil(output_estimate))
         return sane_usage(reported, estimate)
 
-    def price(self, usage: Usage, reported_pusd: int | None, at: float) -> int | None:
+    def price(
+        self, usage: Usage, reported_pusd: int | None, at: float, *, is_batch: bool = False
+    ) -> int | None:
         """Return what a call cost: what the API says, else usage times price; None: unknown."""
-        return reported_pusd if reported_pusd is not None else self.pricer.cost(usage, at)
+        if reported_pusd is not None:
+            return reported_pusd
+        return self.pricer.cost(usage, at, is_batch=is_batch)
 
     def settle(self, reserved_pusd: int, usage: Usage, cost_pusd: int | None) -> None:
         """Replace a reservation by what the call cost."""

@@ -109,7 +109,7 @@ class Reception:
         self._meters = meters
         self._estimator = estimator
         self._retry = retry
-        self._on_halt = on_halt
+        self.on_halt = on_halt
         self._on_result = on_result
         self._clock = clock
         self._wall = wall
@@ -335,7 +335,7 @@ class Reception:
             self.on_again(work, delay_s)
         if isinstance(verdict, StopRun):
             reason: HaltReason = "throttled" if verdict.is_throttled else "refused"
-            self._on_halt(Halt(reason, error.error.message, error.error))
+            self.on_halt(Halt(reason, error.error.message, error.error))
 
     def _left_open(
         self,
@@ -444,7 +444,7 @@ class Reception:
         if self.cached is not None:
             member = next(each for each in flight.work.members if each.item.seq == result.seq)
             self.cached.committed(member, result)
-        self._count_result(result)
+        self.count_result(result)
 
     def spared(self, result: Result, on_commit: Callable[[Result], None]) -> None:
         """Hand over a result that took no request: nothing was reserved for it."""
@@ -453,11 +453,12 @@ class Reception:
         def committed() -> None:
             self.uncommitted -= 1
             on_commit(result)
-            self._count_result(result)
+            self.count_result(result)
 
         self._books.finish(result, None, committed)
 
-    def _count_result(self, result: Result) -> None:
+    def count_result(self, result: Result) -> None:
+        """Count a result that the ledger has committed."""
         if result.cost_pusd is not None:
             self.accounts.item_costs.add(result.cost_pusd)
         if self.filters is not None:

@@ -183,11 +183,22 @@ def test_the_main_sections_are_checked_as_well(write: Write, old: str, new: str,
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('[batch]\nspill = "none"', "batch: is not available yet"),
+        ('[batch]\nspill = "none"', "batch.spill: has no effect with execution.mode"),
+        ('[execution]\nmode = "batch"\n[batch]\ndeadline = "2h"', "no effect without batch.spill"),
+        ('[execution]\nmode = "batch"\n[cache]\nenabled = true', "not used by batch jobs"),
+        ('[execution]\nmode = "batch"\nitems_per_request = 5', "a request of a batch job holds one item"),
+        ('[execution]\nmode = "auto"\n[batch]\npoll_interval = 0', "batch.poll_interval"),
+    ],
+)
+def test_settings_of_batch_jobs_that_cannot_work_are_refused(write: Write, lines: str, said: str) -> None:
+    assert said in faults(write(f"{GOOD}{lines}\n"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
         ('[batch]\nspil = "none"', 'batch.spil: unknown key; Did you mean "spill"?'),
         ('[conversation]\nturns_field = "turns"', "conversation: is not available yet"),
-        ('[execution]\nmode = "batch"', 'execution.mode: "batch" is not available yet'),
-        ('[execution]\nmode = "auto"', 'execution.mode: "auto" is not available yet'),
     ],
 )
 def test_what_comes_later_is_refused_and_its_keys_are_checked(write: Write, lines: str, said: str) -> None:

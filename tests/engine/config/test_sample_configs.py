@@ -26,11 +26,17 @@ ITEMS = {
     "gemini": 20,
     "packed_motions": 60,
     "compare_models": 40,
+    "openai_batch": 300,
+    "anthropic_batch": 300,
+    "gemini_batch": 300,
+    "sweep/small": 300,
+    "sweep/medium": 300,
+    "sweep/large": 300,
 }
 
 
 def test_no_sample_is_left_out() -> None:
-    assert {path.stem for path in SAMPLES.glob("*.toml")} == set(ITEMS)
+    assert {str(path.relative_to(SAMPLES).with_suffix("")) for path in SAMPLES.rglob("*.toml")} == set(ITEMS)
 
 
 @pytest.mark.parametrize("name", sorted(ITEMS))

@@ -150,7 +150,8 @@ async def test_a_ledger_of_the_version_before_the_cache_is_read_and_goes_on(fold
         old.execute("UPDATE run SET totals = NULL")
         for column in ("saved_pusd", "is_joined"):
             old.execute(f"ALTER TABLE results DROP COLUMN {column}")
-        old.execute("DROP TABLE checks")
+        for table in ("checks", "batches", "batch_items"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("ALTER TABLE run DROP COLUMN plan")
         old.execute("PRAGMA user_version = 1")
         old.commit()

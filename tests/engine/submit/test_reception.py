@@ -105,7 +105,7 @@ async def test_a_price_that_the_provider_tells_is_the_price() -> None:
 async def test_what_stops_the_run_is_told_with_its_reason_and_costs_no_try() -> None:
     world = World(1, tries=1)
     world.provider.script(0, NO_MONEY)
-    world.reception._on_halt = lambda halt: (world.halts.append(halt), world.lane.resume())
+    world.reception.on_halt = lambda halt: (world.halts.append(halt), world.lane.resume())
 
     await world.run()
 

@@ -13,6 +13,7 @@ import typer
 
 from llmtop import __version__
 from llmtop_tui.cli import (
+    batches,
     cache,
     compare,
     export,
@@ -64,6 +65,7 @@ _COMMANDS: dict[str, Callable[..., int | None]] = {
     "export": export.export,
     "items": items.items,
     "item": items.item,
+    "batches": batches.batches,
     "plan": plan.plan,
     "compare": compare.compare,
     "pause": steering.pause,

@@ -13,9 +13,18 @@ from typing import Any
 
 import orjson
 
+from llmtop.adapters.ledger.jobs import write_jobs
 from llmtop.adapters.ledger.lines import result_line, storable
 from llmtop.adapters.ledger.output import Output, OutputFile
-from llmtop.adapters.ledger.records import CommandRecord, Entry, Finish, StateChange
+from llmtop.adapters.ledger.records import (
+    BatchIntent,
+    BatchLine,
+    BatchSaved,
+    CommandRecord,
+    Entry,
+    Finish,
+    StateChange,
+)
 from llmtop.model import Attempt, AttemptEnd, Decision
 
 KEPT_BODY_BYTES = 64 * 1024
@@ -88,6 +97,7 @@ class Batch:
         self.results = 0
         self._rows: dict[Statement, list[Row]] = {statement: [] for statement in _STATEMENTS}
         self._changes: list[StateChange] = []
+        self._jobs: list[BatchIntent | BatchSaved | BatchLine] = []
         self._tails: dict[OutputFile, tuple[list[bytes], int]] = {}
         self._output = output
         for entry in entries:
@@ -100,6 +110,7 @@ class Batch:
                 statement.execute(connection, rows)
         for change in self._changes:
             _change_state(connection, change)
+        write_jobs(connection, self._jobs)
 
     def append_lines(self) -> None:
         """After the commit: write the lines to the output files. Raises StateError."""
@@ -111,11 +122,16 @@ class Batch:
             case Finish():
                 self._add_finish(entry)
             case Attempt():
-                self._rows[_ATTEMPTS].append(
-                    (entry.id, entry.seq, entry.number, entry.started_at, entry.reserved_pusd)
-                )
-                if entry.packed:
-                    self._rows[_PACKED].extend((seq, entry.id) for seq in entry.packed)
+                self._add_attempt(entry)
+            case BatchLine():
+                self._add_attempt(entry.attempt)
+                if entry.result is None:
+                    self._add_end(entry.end)
+                else:
+                    self._add_finish(Finish(entry.result, entry.end))
+                self._jobs.append(entry)
+            case BatchIntent() | BatchSaved():
+                self._jobs.append(entry)
             case AttemptEnd():
                 self._add_end(entry)
             case StateChange():
@@ -125,6 +141,13 @@ class Batch:
                 self._rows[_DECISIONS].append((entry.at, *map(storable, texts)))
             case CommandRecord():
                 self._rows[_COMMANDS].append(_command_row(entry))
+
+    def _add_attempt(self, attempt: Attempt) -> None:
+        self._rows[_ATTEMPTS].append(
+            (attempt.id, attempt.seq, attempt.number, attempt.started_at, attempt.reserved_pusd)
+        )
+        if attempt.packed:
+            self._rows[_PACKED].extend((seq, attempt.id) for seq in attempt.packed)
 
     def _add_end(self, end: AttemptEnd) -> None:
         usage = end.usage

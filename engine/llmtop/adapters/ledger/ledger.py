@@ -19,6 +19,13 @@ from llmtop.adapters.ledger.connection import (
 )
 from llmtop.adapters.ledger.files import make_private_folder, refuse_network_file_system
 from llmtop.adapters.ledger.intake import ItemPlace, add_items
+from llmtop.adapters.ledger.jobs import (
+    Pending,
+    read_jobs,
+    read_open_lines,
+    read_open_reserved,
+    read_pending,
+)
 from llmtop.adapters.ledger.lock import RunLock
 from llmtop.adapters.ledger.output import Output
 from llmtop.adapters.ledger.records import Entry, RunRecord, Totals
@@ -32,6 +39,7 @@ from llmtop.adapters.ledger.totals import (
     save_totals,
 )
 from llmtop.adapters.ledger.writer import Callback, Writer
+from llmtop.batch_jobs import BatchRecord, OpenLine
 from llmtop.errors import LlmtopError, StateError
 from llmtop.model import ItemStatus, RunCounts
 
@@ -211,16 +219,27 @@ class Ledger:
             future.set_exception(error)
         return future
 
-    def pending(self, after_seq: int, limit: int) -> list[int]:
+    def pending(self, after_seq: int, limit: int, which: Pending = "all") -> list[int]:
         """Return the next items without a result behind `after_seq` (-1: from the first), ascending."""
         with in_words(self.path):
-            rows = self._reader.execute(
-                """SELECT seq FROM items WHERE seq > ?
-                AND NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.seq)
-                ORDER BY seq LIMIT ?""",
-                (after_seq, limit),
-            ).fetchall()
-        return [seq for (seq,) in rows]
+            return read_pending(self._reader, after_seq, limit, which)
+
+    def jobs(self, *, is_open_only: bool = False) -> tuple[BatchRecord, ...]:
+        """Return the run's batch jobs, oldest first."""
+        with in_words(self.path):
+            return read_jobs(self._reader, is_open_only=is_open_only)
+
+    def open_lines(
+        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
+    ) -> list[OpenLine]:
+        """Return requests of a job that have come to nothing yet, ascending: those of `seqs`, or the next."""
+        with in_words(self.path):
+            return read_open_lines(self._reader, number, seqs, after_seq, limit)
+
+    def open_reserved(self, number: int) -> int:
+        """Return what is still set aside for a job's open requests."""
+        with in_words(self.path):
+            return read_open_reserved(self._reader, number)
 
     def places(self, seqs: Sequence[int]) -> list[ItemPlace]:
         """Return where in the input these items stand, in the order of `seqs`."""

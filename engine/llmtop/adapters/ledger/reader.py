@@ -10,9 +10,11 @@ import orjson
 
 from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
 from llmtop.adapters.ledger.intake import ItemPlace
+from llmtop.adapters.ledger.jobs import read_jobs
 from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
 from llmtop.adapters.ledger.records import RunRecord, Totals
 from llmtop.adapters.ledger.totals import read_counts, read_plan, read_record, read_totals
+from llmtop.batch_jobs import BatchRecord
 from llmtop.errors import StateError
 from llmtop.listing import ItemDetail, ItemPage, ItemQuery
 from llmtop.model import Decision, ItemStatus, RunCounts
@@ -145,6 +147,11 @@ class LedgerReader:
             if len(rows) < _LINES_A_READ:
                 return
             after = rows[-1][0]
+
+    def jobs(self) -> tuple[BatchRecord, ...]:
+        """Return the run's batch jobs, oldest first."""
+        with in_words(self.path):
+            return read_jobs(self._connection)
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""

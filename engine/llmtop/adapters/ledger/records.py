@@ -5,10 +5,11 @@ Money is whole pico-dollars (`_pusd`), moments are wall-clock seconds since the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmtop.batch_jobs import BatchRecord
 from llmtop.frozen import value
 from llmtop.model import Attempt, AttemptEnd, CommandVerb, Decision, Result, RunCounts
 from llmtop.snapshot import RunState
@@ -82,7 +83,45 @@ class StateChange:
     """None clears it: a run that goes on has none."""
 
 
-Entry = Attempt | AttemptEnd | Finish | Decision | CommandRecord | StateChange
+@dataclass(frozen=True, slots=True)
+class BatchIntent:
+    """A job that is about to be created, with its requests: (seq, custom_id, reserved pico-dollars)."""
+
+    record: BatchRecord
+    lines: Sequence[tuple[int, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSaved:
+    """A job as it stands now. `released`: what its open requests come to; None: they stay open."""
+
+    record: BatchRecord
+    released: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """What one request of a job came to, in one transaction: its attempt, and its item's result if any."""
+
+    number: int
+    outcome: str
+    """`answered`, or the type of its error."""
+    attempt: Attempt
+    end: AttemptEnd
+    result: Result | None = None
+
+
+Entry = (
+    Attempt
+    | AttemptEnd
+    | Finish
+    | Decision
+    | CommandRecord
+    | StateChange
+    | BatchIntent
+    | BatchSaved
+    | BatchLine
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +169,8 @@ class Totals:
     """Packed items whose answer was compared with one that they got alone."""
     agreed: int = 0
     """Those whose answers were the same."""
+    batch_pusd: int = 0
+    """Of what was spent: by batch jobs."""
     last_attempt_id: int = 0
     errors: tuple[ErrorCount, ...] = ()
     """Failed attempts by kind, most frequent first."""

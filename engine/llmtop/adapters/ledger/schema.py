@@ -148,7 +148,45 @@ _CHECKS = (
 CHECKS_VERSION = 3
 """From this version on it is known whether packed answers agree with lone ones, and what was planned."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS)
+_BATCHES = (
+    """CREATE TABLE batches (
+        number INTEGER PRIMARY KEY,
+        tag TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        model TEXT NOT NULL,
+        requests BIGINT NOT NULL,
+        input_bytes BIGINT NOT NULL,
+        input_sha256 TEXT NOT NULL,
+        tokens BIGINT NOT NULL,
+        reserved_pusd BIGINT NOT NULL,
+        intended_at DOUBLE PRECISION NOT NULL,
+        file_id TEXT,
+        batch_id TEXT,
+        created_at DOUBLE PRECISION,
+        done BIGINT,
+        failed BIGINT,
+        polled_at DOUBLE PRECISION,
+        ended_at DOUBLE PRECISION,
+        expires_at DOUBLE PRECISION,
+        results_until DOUBLE PRECISION,
+        over_at DOUBLE PRECISION,
+        error TEXT
+    )""",
+    """CREATE TABLE batch_items (
+        batch BIGINT NOT NULL,
+        seq BIGINT NOT NULL,
+        custom_id TEXT NOT NULL,
+        reserved_pusd BIGINT NOT NULL,
+        outcome TEXT,
+        attempt_id BIGINT,
+        PRIMARY KEY (batch, seq)
+    )""",
+    "CREATE INDEX batch_items_by_item ON batch_items (seq)",
+)
+BATCHES_VERSION = 4
+"""From this version on there are batch jobs."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES)
 """Step n brings a file from version n to version n + 1."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llmtop.adapters.ledger.records import ErrorCount, RunRecord, Totals
-from llmtop.adapters.ledger.schema import CACHE_VERSION, CHECKS_VERSION, version_of
+from llmtop.adapters.ledger.schema import BATCHES_VERSION, CACHE_VERSION, CHECKS_VERSION, version_of
 from llmtop.model import RunCounts
 
 _RECORD_COLUMNS = (
@@ -103,6 +103,7 @@ def count_totals(connection: sqlite3.Connection) -> Totals:
         saved_cache_pusd=saved,
         checked=checked,
         agreed=agreed,
+        batch_pusd=_count_batches(connection),
         errors=_count_errors(connection),
         **dict(zip(names, row, strict=True)),
     )
@@ -125,6 +126,17 @@ def _count_checks(connection: sqlite3.Connection) -> tuple[int, int]:
         return 0, 0
     checked, agreed = connection.execute("SELECT COUNT(*), COALESCE(SUM(is_same), 0) FROM checks").fetchone()
     return checked, agreed
+
+
+def _count_batches(connection: sqlite3.Connection) -> int:
+    """Return what was paid for requests of batch jobs."""
+    if version_of(connection) < BATCHES_VERSION:  # beside an owner of an earlier version
+        return 0
+    (paid,) = connection.execute(
+        """SELECT COALESCE(SUM(cost_pusd), 0) FROM batch_items
+        JOIN attempts ON attempts.id = batch_items.attempt_id"""
+    ).fetchone()
+    return int(paid)
 
 
 def _count_errors(connection: sqlite3.Connection) -> tuple[ErrorCount, ...]:

@@ -17,13 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from llmtop.adapters.ledger.batch import Batch
 from llmtop.adapters.ledger.connection import is_locked, state_error
 from llmtop.adapters.ledger.output import Output
-from llmtop.adapters.ledger.records import Entry, Finish
+from llmtop.adapters.ledger.records import BatchLine, Entry, Finish
 from llmtop.errors import LlmtopError, StateError
 
 ROWS_AT_MOST = 500
@@ -107,8 +108,7 @@ class Writer:
         now = time.monotonic()
         if not self._queue:
             self._oldest = now
-        if type(entry) is Finish:
-            self._results_put += 1
+        self._results_put += _is_result(entry)
         self._queue.append((entry, on_commit))
         if self._is_asleep:
             self._is_asleep = False
@@ -191,7 +191,7 @@ class Writer:
         except sqlite3.IntegrityError:
             batch = Batch(self._without_repeats([entry for entry, _ in taken]), self._output)
             self._commit(batch)
-        self._results_kept += sum(type(entry) is Finish for entry, _ in taken)
+        self._results_kept += sum(_is_result(entry) for entry, _ in taken)
         try:
             batch.append_lines()
         finally:
@@ -203,13 +203,15 @@ class Writer:
         kept: list[Entry] = []
         seen: set[int] = set()
         for entry in entries:
-            if not isinstance(entry, Finish):
+            if not isinstance(entry, Finish | BatchLine) or entry.result is None:
                 kept.append(entry)
                 continue
             seq = entry.result.seq
             is_known = self._connection.execute("SELECT 1 FROM results WHERE seq = ?", (seq,)).fetchone()
             if seq in seen or is_known:
-                if entry.end is not None:
+                if isinstance(entry, BatchLine):
+                    kept.append(replace(entry, result=None))
+                elif entry.end is not None:
                     kept.append(entry.end)
                 continue
             seen.add(seq)
@@ -259,6 +261,10 @@ class Writer:
                     job.future.set_exception(error)
         self._turn.set()
         self._soon(self._on_failure, error)
+
+
+def _is_result(entry: object) -> bool:
+    return type(entry) is Finish or (type(entry) is BatchLine and entry.result is not None)
 
 
 _LOCKED = "another process has locked {} for {:.0f} s: answers wait in memory, and nothing is lost"

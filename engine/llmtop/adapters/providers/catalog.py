@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from llmtop.adapters.providers.anthropic import AnthropicFormat
+from llmtop.adapters.providers.batches import AnthropicBatches, BatchWire, GeminiBatches, OpenAIBatches
 from llmtop.adapters.providers.gemini import GeminiFormat
 from llmtop.adapters.providers.openai import OpenAIFormat, openai_format
 from llmtop.adapters.providers.wire import WireFormat
+from llmtop.batch_jobs import BatchProvider
 from llmtop.config.schema import ProviderKind
 from llmtop.errors import ConfigError
 
@@ -24,3 +26,14 @@ def wire_format(kind: ProviderKind, base_url: str | None) -> WireFormat:
     if kind == "gemini":
         return GeminiFormat(base_url)
     raise ConfigError("provider.kind", f'"{kind}" is not available yet', 'Use "openai" or "anthropic".')
+
+
+def batch_provider(format_: WireFormat, wire: BatchWire) -> BatchProvider:
+    """Return the batch jobs of whoever speaks `format_`. Raises ConfigError where there are none."""
+    if isinstance(format_, OpenAIFormat):
+        return OpenAIBatches(wire, format_)
+    if isinstance(format_, AnthropicFormat):
+        return AnthropicBatches(wire, format_)
+    if isinstance(format_, GeminiFormat):
+        return GeminiBatches(wire, format_)
+    raise ConfigError("execution.mode", "has no batch jobs at this provider", 'Set mode = "realtime".')

@@ -1,0 +1,131 @@
+"""The batch jobs of a run in its ledger: written in the writer's transactions, read for restarts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from llmtop.adapters.ledger.lines import storable
+from llmtop.adapters.ledger.records import BatchIntent, BatchLine, BatchSaved
+from llmtop.adapters.ledger.schema import BATCHES_VERSION, version_of
+from llmtop.batch_jobs import BatchRecord, OpenLine
+
+Pending = Literal["all", "free", "fresh", "spilled"]
+"""Items without a result: all of them; `free`: in no open job; of these `fresh`: never asked in a job, or
+given back unasked; `spilled`: asked in a job."""
+
+_COLUMNS = (
+    *("number", "tag", "state", "model", "requests", "input_bytes", "input_sha256", "tokens"),
+    *("reserved_pusd", "intended_at", "file_id", "batch_id", "created_at", "done", "failed", "polled_at"),
+    *("ended_at", "expires_at", "results_until", "over_at", "error"),
+)
+_CHANGING = _COLUMNS[_COLUMNS.index("file_id") :]
+
+_OPEN = "EXISTS (SELECT 1 FROM batch_items WHERE batch_items.seq = items.seq AND outcome IS NULL)"
+_ASKED = "EXISTS (SELECT 1 FROM batch_items WHERE batch_items.seq = items.seq AND outcome <> 'released')"
+_WHICH: dict[Pending, str] = {
+    "all": "",
+    "free": f"AND NOT {_OPEN}",
+    "fresh": f"AND NOT {_OPEN} AND NOT {_ASKED}",
+    "spilled": f"AND NOT {_OPEN} AND {_ASKED}",
+}
+
+
+def write_jobs(
+    connection: sqlite3.Connection, entries: Iterable[BatchIntent | BatchSaved | BatchLine]
+) -> None:
+    """Write these, in their order, inside the caller's transaction."""
+    for entry in entries:
+        match entry:
+            case BatchIntent():
+                _add(connection, entry)
+            case BatchSaved():
+                _save(connection, entry)
+            case BatchLine():
+                connection.execute(
+                    "UPDATE batch_items SET outcome = ?, attempt_id = ? WHERE batch = ? AND seq = ?",
+                    (entry.outcome, entry.attempt.id, entry.number, entry.attempt.seq),
+                )
+
+
+def _add(connection: sqlite3.Connection, intent: BatchIntent) -> None:
+    values = [getattr(intent.record, name) for name in _COLUMNS]
+    marks = ", ".join("?" * len(_COLUMNS))
+    connection.execute(f"INSERT INTO batches ({', '.join(_COLUMNS)}) VALUES ({marks})", values)
+    number = intent.record.number
+    connection.executemany(
+        "INSERT INTO batch_items (batch, seq, custom_id, reserved_pusd) VALUES (?, ?, ?, ?)",
+        ((number, seq, custom_id, reserved) for seq, custom_id, reserved in intent.lines),
+    )
+
+
+def _save(connection: sqlite3.Connection, saved: BatchSaved) -> None:
+    record = saved.record
+    values = [getattr(record, name) for name in _CHANGING]
+    values[-1] = None if record.error is None else storable(record.error)
+    places = ", ".join(f"{name} = ?" for name in _CHANGING)
+    connection.execute(
+        f"UPDATE batches SET state = ?, {places} WHERE number = ?", (record.state, *values, record.number)
+    )
+    if saved.released is not None:
+        connection.execute(
+            "UPDATE batch_items SET outcome = ? WHERE batch = ? AND outcome IS NULL",
+            (saved.released, record.number),
+        )
+
+
+def read_jobs(connection: sqlite3.Connection, *, is_open_only: bool = False) -> tuple[BatchRecord, ...]:
+    """Return the jobs, oldest first, with what their requests came to and cost."""
+    if version_of(connection) < BATCHES_VERSION:  # beside an owner of an earlier version
+        return ()
+    where = "WHERE over_at IS NULL" if is_open_only else ""
+    rows = connection.execute(
+        f"""SELECT {", ".join(_COLUMNS)},
+            (SELECT COUNT(*) FROM batch_items WHERE batch = number AND attempt_id IS NOT NULL),
+            (SELECT COALESCE(SUM(cost_pusd), 0) FROM batch_items
+                JOIN attempts ON attempts.id = batch_items.attempt_id WHERE batch = number)
+        FROM batches {where} ORDER BY number"""
+    ).fetchall()
+    names = (*_COLUMNS, "retrieved", "cost_pusd")
+    return tuple(BatchRecord(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+def read_pending(connection: sqlite3.Connection, after_seq: int, limit: int, which: Pending) -> list[int]:
+    """Return the next items without a result, ascending."""
+    rows = connection.execute(
+        f"""SELECT seq FROM items WHERE seq > ?
+        AND NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.seq) {_WHICH[which]}
+        ORDER BY seq LIMIT ?""",
+        (after_seq, limit),
+    ).fetchall()
+    return [seq for (seq,) in rows]
+
+
+def read_open_lines(
+    connection: sqlite3.Connection, number: int, seqs: Sequence[int] | None, after_seq: int, limit: int
+) -> list[OpenLine]:
+    """Return open requests of a job with what their items went through before, ascending."""
+    if seqs is None:
+        choice, values = "seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
+    else:
+        choice, values = f"seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", tuple(seqs)  # type: ignore[assignment]
+    rows = connection.execute(
+        f"""SELECT seq, reserved_pusd,
+            (SELECT COUNT(*) FROM attempts WHERE attempts.seq = batch_items.seq),
+            (SELECT COUNT(*) FROM attempts WHERE attempts.seq = batch_items.seq
+                AND outcome NOT LIKE 'refused.%' AND COALESCE(error_type, '') <> 'cancelled'),
+            (SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts WHERE attempts.seq = batch_items.seq)
+        FROM batch_items WHERE batch = ? AND outcome IS NULL AND {choice}""",
+        (number, *values),
+    ).fetchall()
+    return [OpenLine(*row) for row in rows]
+
+
+def read_open_reserved(connection: sqlite3.Connection, number: int) -> int:
+    """Return what is set aside for a job's open requests."""
+    (reserved,) = connection.execute(
+        "SELECT COALESCE(SUM(reserved_pusd), 0) FROM batch_items WHERE batch = ? AND outcome IS NULL",
+        (number,),
+    ).fetchone()
+    return int(reserved)

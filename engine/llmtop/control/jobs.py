@@ -1,0 +1,38 @@
+"""The batch jobs of a run, whether it is live or not: read from its ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmtop.adapters.home import Home
+from llmtop.adapters.ledger.reader import LedgerReader
+from llmtop.batch_jobs import BatchRecord
+from llmtop.policy.batching import countdown_words
+
+__all__ = ["BatchRecord", "JobLine", "job_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """One job, with how long it may still take, or its results can still be had, in words."""
+
+    record: BatchRecord
+    age_s: float
+    countdown: str
+
+
+def job_lines(home: Home, ref: str, now: float) -> tuple[JobLine, ...]:
+    """Return the jobs of a run, oldest first; `now` in epoch seconds. Raises UsageError, StateError."""
+    with LedgerReader(home.resolve(ref).folder) as reader:
+        return tuple(_line(record, now) for record in reader.jobs())
+
+
+def _line(record: BatchRecord, now: float) -> JobLine:
+    age_s = max(0.0, (record.over_at or now) - (record.created_at or record.intended_at))
+    words = countdown_words(
+        now,
+        expires_at=record.expires_at,
+        results_until=record.results_until,
+        is_terminal=record.ended_at is not None,
+    )
+    return JobLine(record, age_s, "" if record.is_over else words)

@@ -1,0 +1,160 @@
+"""A job comes to be at the provider, once: its file goes up, it is created, and its id is noted.
+
+A creation is never repeated blindly. Where its outcome is unknown (a lost answer, a process that
+died) the provider's list is looked through first: what is there is adopted, what is not there may
+be created, what cannot be told waits for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from llmtop.batch_jobs import BatchProvider, RemoteBatch, is_ambiguous
+from llmtop.model import ProviderError
+from llmtop.policy.batching import Adopt, Hold, Intent, NotThere, backoff, reconcile
+from llmtop.submit.batch_work import Job, JobBooks, KeyDesk
+
+Creation = Literal["created", "held", "released", "refused"]
+"""`released`: its input is gone, so that nothing can be created of it. `refused`: a person must mend it."""
+
+_MISTAKE_AFTER = 2
+"""Failures after which an unknown host or a certificate that is not trusted is a mistake in the config."""
+
+
+class Creator:
+    """Creates the jobs of one run."""
+
+    def __init__(
+        self,
+        *,
+        provider: BatchProvider,
+        books: JobBooks,
+        desk: KeyDesk,
+        poll_interval_s: float,
+        rng: random.Random,
+        on_news: Callable[[str, str], None],
+        wall: Callable[[], float],
+    ) -> None:
+        self.is_creating = False
+        """Whether a creation is on its way right now: its answer is worth waiting for."""
+        self.refusal: ProviderError | None = None
+        """Why the last one was refused."""
+        self._provider = provider
+        self._books = books
+        self._desk = desk
+        self._poll_s = poll_interval_s
+        self._rng = rng
+        self._on_news = on_news
+        self._wall = wall
+
+    async def create(self, job: Job, *, is_unknown: bool) -> Creation:
+        """Bring a job to life. `is_unknown`: an earlier process may have created it already."""
+        while True:
+            if not is_unknown and (word := await self._upload(job)) is not None:
+                return word
+            async with self._desk.creating:
+                outcome = await (self._find(job) if is_unknown else self._create(job))
+            if isinstance(outcome, RemoteBatch):
+                self.adopted(job, outcome)
+                return "created"
+            if outcome is not None:
+                return outcome
+            is_unknown = False  # it is certain now that it is not there
+
+    def adopted(self, job: Job, remote: RemoteBatch) -> None:
+        """Note the id of a job, before anything else."""
+        self._desk.known.add(remote.id)
+        job.failures, job.note = 0, ""
+        job.saw(remote, self._wall())
+        self._books.save(job.record)
+
+    async def _upload(self, job: Job) -> Creation | None:
+        """Send the file up, as often as it takes; a file that is not used costs nothing."""
+        if not job.path.exists():
+            return "released"
+        while job.record.file_id is None:
+            file_id = await self._provider.upload(job.input)
+            if not isinstance(file_id, ProviderError):
+                job.failures = 0
+                if file_id is not None:
+                    job.record = replace(job.record, file_id=file_id)
+                    self._books.save(job.record)
+                return None
+            if _is_refused(file_id, job.failures):
+                self.refusal = file_id
+                return "refused"
+            await self._wait(job, file_id, "upload")
+        return None
+
+    async def _create(self, job: Job) -> RemoteBatch | Creation | None:
+        self.is_creating = True
+        try:
+            said = await self._provider.create(job.input, job.record.file_id, job.record.tag)
+        finally:
+            self.is_creating = False
+        if isinstance(said, RemoteBatch):
+            return said
+        if is_ambiguous(said):
+            self._on_news(
+                job.name, f"the answer to its creation was lost ({said.error.message}): looking for it"
+            )
+            return await self._find(job)
+        if said.error.http_status == 404 and job.record.file_id is not None and not job.failures:
+            job.record = replace(job.record, file_id=None)  # the file has gone: once more
+        elif _is_refused(said, job.failures):
+            self.refusal = said
+            return "refused"
+        await self._wait(job, said, "creation")
+        return None
+
+    async def _find(self, job: Job) -> RemoteBatch | Creation | None:
+        """Look for a job whose creation may have happened; None: it did not."""
+        record = job.record
+        intent = Intent(
+            tag=record.tag,
+            file_id=record.file_id,
+            requests=record.requests,
+            intended_at=record.intended_at,
+            has_tag=self._provider.limits.has_tag,
+        )
+        looks = 0
+        while True:
+            listed = await self._provider.newest(intent.since)
+            if isinstance(listed, ProviderError):
+                if listed.outcome.is_stop:
+                    self.refusal = listed
+                    return "refused"
+                await self._wait(job, listed, "look-up")
+                continue
+            looks += 1
+            verdict = reconcile(intent, listed, self._desk.known, looks)
+            if isinstance(verdict, Adopt):
+                job.is_proven = verdict.is_proven
+                self._on_news(job.name, f"found at the provider as {verdict.batch_id}")
+                return next(seen for seen in listed if seen.id == verdict.batch_id)
+            if isinstance(verdict, Hold):
+                job.note = verdict.why
+                return "held"
+            if isinstance(verdict, NotThere):
+                self._on_news(job.name, f"not there after {looks} looks: it may be created")
+                return None
+            await asyncio.sleep(self._poll_s)
+
+    async def _wait(self, job: Job, error: ProviderError, what: str) -> None:
+        job.failures += 1
+        job.note = f"{what}: {error.error.message}"
+        own = backoff(job.failures, self._poll_s, self._rng)
+        await asyncio.sleep(max(own, error.retry_after_s or 0.0))
+
+
+def _is_refused(error: ProviderError, failures: int) -> bool:
+    """Whether waiting will not help."""
+    if error.kind in ("dns", "certificate") and failures >= _MISTAKE_AFTER:
+        return True
+    status = error.error.http_status or 0
+    is_own_fault = 400 <= status < 500 and status not in (404, 408, 409, 425, 429)
+    return error.outcome.is_stop or error.is_final or is_own_fault

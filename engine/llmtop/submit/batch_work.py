@@ -1,0 +1,136 @@
+"""A batch job on its way, and what its submitter needs from the outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from llmtop.batch_jobs import BatchRecord, JobInput, OpenLine, RemoteBatch
+from llmtop.model import Attempt, AttemptEnd, ChatRequest, Item, ItemError, ProviderError, Result
+
+
+@dataclass(slots=True)
+class Job:
+    """One job of this process's run. Mutable: its own task changes it."""
+
+    record: BatchRecord
+    path: Path
+    """Its input, until it is over."""
+    is_proven: bool = True
+    """False: taken on trust from the provider's list; its results will tell."""
+    is_cancel_wanted: bool = False
+    failures: int = 0
+    """Calls about it that failed, in a row."""
+    missed_at: float | None = None
+    """Since when the provider does not know it (wall clock)."""
+    next_poll_at: float | None = None
+    """Wall clock."""
+    note: str = ""
+    good: set[int] = field(default_factory=set)
+    """Requests whose good answer was taken, by seq, while its results are fetched."""
+    errors: dict[int, ProviderError] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def input(self) -> JobInput:
+        """Its file, ready to go up."""
+        record = self.record
+        return JobInput(self.path, record.input_bytes, record.requests, record.model)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for a person."""
+        return self.record.state == "held"
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message."""
+        return self.record.batch_id or self.record.tag
+
+    def saw(self, remote: RemoteBatch, at: float) -> None:
+        """Take in what the provider shows of it."""
+        self.record = replace(
+            self.record,
+            state=remote.state,
+            batch_id=remote.id,
+            created_at=remote.created_at or self.record.created_at or at,
+            done=remote.done,
+            failed=remote.failed,
+            polled_at=at,
+            ended_at=(remote.ended_at or at) if remote.is_terminal else None,
+            expires_at=remote.expires_at or self.record.expires_at,
+            results_until=remote.results_until or self.record.results_until,
+            error=remote.error_message or self.record.error,
+        )
+
+
+class KeyDesk:
+    """What all runs of a process share that create jobs with one key at one address."""
+
+    def __init__(self) -> None:
+        self.creating = asyncio.Lock()
+        """One creation at a time, until its outcome is known."""
+        self.known: set[str] = set()
+        """Ids of jobs that belong to somebody here."""
+
+
+class JobExchange(Protocol):
+    """What a run asks, and what it takes for an answer."""
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+
+    def request(self, item: Item, explanation: str | None = None) -> ChatRequest:
+        """Return what is asked about an item, with what was wrong with the answer before."""
+
+    def accept(self, text: str) -> tuple[Any, ItemError | None]:
+        """Turn an answer's text into the item's output, or say what is wrong with it."""
+
+    def metadata(self, item: Item) -> dict[str, Any]:
+        """Return the input fields that go with the result."""
+
+
+class JobBooks(Protocol):
+    """The ledger, as far as batch jobs go. `on_commit` runs in the event loop after the commit."""
+
+    def next_attempt_id(self) -> int:
+        """Return a number that no attempt of this run has had."""
+
+    def intend(
+        self, record: BatchRecord, lines: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
+    ) -> None:
+        """Write down a job that is about to be created: (seq, custom_id, reserved) of each request."""
+
+    def save(
+        self, record: BatchRecord, released: str | None = None, on_commit: Callable[[], None] | None = None
+    ) -> None:
+        """Write down how a job stands; `released`: what its open requests come to."""
+
+    def line(
+        self,
+        number: int,
+        outcome: str,
+        attempt: Attempt,
+        end: AttemptEnd,
+        result: Result | None,
+        on_commit: Callable[[], None],
+    ) -> None:
+        """Write down what one request of a job came to, in one transaction."""
+
+    def jobs(self, *, is_open_only: bool = False) -> tuple[BatchRecord, ...]:
+        """Return the run's jobs, oldest first."""
+
+    def open_lines(
+        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
+    ) -> list[OpenLine]:
+        """Return requests that have come to nothing yet, ascending: those of `seqs`, or the next ones."""
+
+    def open_reserved(self, number: int) -> int:
+        """Return what is set aside for a job's open requests."""
+
+    def item(self, seq: int) -> Item:
+        """Return an item of the input."""
