@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,28 @@ async def test_a_door_that_breaks_is_tried_again_and_does_not_end_the_viewer() -
         await view.press("6")
 
         assert "no answer: engine: the socket closed" in view.text("body")
+
+
+async def test_an_engine_that_was_still_dying_when_its_stream_broke_is_gone_and_not_quietly_at_rest() -> None:
+    dying = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE
+    )
+
+    class DyingDoor(FakeDoor):
+        tries = 0
+
+        async def snapshots(self, interval_s: float):  # type: ignore[no-untyped-def]
+            self.tries += 1
+            yield self.now if self.tries == 1 else replace(with_pid(0), state="stopped")
+            asyncio.get_running_loop().call_later(0.2, dying.kill)
+            raise StateError("engine", "the socket closed", "")
+
+    async with viewer(DyingDoor(with_pid(dying.pid))) as view:
+        await view.until(lambda: view.app.session.link in {"gone", "ended"})
+
+        assert view.app.session.link == "gone"
+        assert view.door.tries == 1
+        assert view.app.session.end_reason() == "engine_gone"
 
 
 async def test_an_engine_that_never_gives_a_snapshot_is_said_on_top_once_and_not_a_line_a_second() -> None:

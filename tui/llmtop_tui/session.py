@@ -199,6 +199,9 @@ class Session:
                 self.on_redraw()
                 return
             await asyncio.sleep(RETRY_S)
+            if self._is_over():  # it was dying: the run at rest in its ledger would hide how it ended
+                self.on_redraw()
+                return
 
     def _take(self, snapshot: Snapshot) -> None:
         before = self.snapshot
