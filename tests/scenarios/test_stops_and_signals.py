@@ -87,7 +87,7 @@ async def test_the_second_signal_ends_at_once_and_loses_nothing(desk: Desk) -> N
 
 async def test_a_hang_up_ends_the_lines_and_not_the_run(desk: Desk) -> None:
     ids = desk.items(20)
-    async with simulator(latency_s=0.1) as server:
+    async with simulator(latency_s=1.0) as server:
         process = await desk.started("run", desk.config(server.base_url), "--display", "plain")
         await until(lambda: server.books.served >= 2)
 
