@@ -33,10 +33,12 @@ from llmtop.policy.packing import PackReading, TextForm, read_pack
 from llmtop.policy.retry import RetryPolicy
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.estimator import Estimator
+from llmtop.submit.filtering import Sieve
 from llmtop.submit.gate import Lane
 from llmtop.submit.packer import Packer
 from llmtop.submit.realtime import RealtimeSubmitter
 from llmtop.submit.reception import Reception
+from llmtop.submit.settlement import Settlement
 from llmtop.submit.work import Halt
 
 LATENCY_S = 1.0
@@ -306,15 +308,23 @@ class World:
         accounts = Accounts(
             self.budget, FixedPrice(), unpriced=0, estimated=0, maybe_billed=0, tokens=Usage()
         )
+        meters = RunMeters(clock())
         self.reception = Reception(
             exchange=self.provider,
-            books=self.paper,
-            accounts=accounts,
-            meters=RunMeters(clock()),
+            settlement=Settlement(
+                books=self.paper,
+                accounts=accounts,
+                meters=meters,
+                filters=None,
+                on_result=lambda result: self.shown.append(result.seq),
+                clock=clock,
+                wall=clock,
+            ),
+            sieve=Sieve(None, self.provider),
+            meters=meters,
             estimator=Estimator(TokenEstimates(), "small", "", 100),
             retry=RetryPolicy(retry, random.Random(0)),
             on_halt=self.halts.append,
-            on_result=lambda result: self.shown.append(result.seq),
             clock=clock,
             wall=clock,
         )

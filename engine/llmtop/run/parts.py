@@ -28,10 +28,12 @@ from llmtop.submit.both_ways import BothWays
 from llmtop.submit.cached import Cached, CacheUse, InFlight
 from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
+from llmtop.submit.filtering import Sieve
 from llmtop.submit.line import Line
 from llmtop.submit.packer import Packer
 from llmtop.submit.realtime import RealtimeSubmitter
 from llmtop.submit.reception import Reception
+from llmtop.submit.settlement import Settlement
 
 if TYPE_CHECKING:
     from llmtop.run.run import Run
@@ -99,17 +101,23 @@ def assemble(
     )
     reception = Reception(
         exchange=exchange,
-        books=books,
-        accounts=accounts,
+        settlement=Settlement(
+            books=books,
+            accounts=accounts,
+            meters=meters,
+            filters=run.opened.filters,
+            on_result=run.finished,
+            clock=run.clock,
+            wall=run.wall,
+        ),
+        sieve=Sieve(run.opened.filters, exchange),
         meters=meters,
         estimator=estimator,
         retry=RetryPolicy(config.retry, random.Random(run.id)),
         on_halt=run.halted,
-        on_result=run.finished,
         clock=run.clock,
         wall=run.wall,
     )
-    reception.filters = run.opened.filters
     cached = None if caching is None else _cached(run, exchange, reception, caching)
     share = config.execution.pack_check
     reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
@@ -134,7 +142,7 @@ def assemble(
             is_open=is_open,
             is_spilling=is_batch and config.batch.spill != "none",
         )
-        reception.on_commit = batches.woken
+        reception.settlement.on_commit = batches.woken
     if batches is not None and is_batch and config.batch.spill == "none":
         submitter = batches
     else:
@@ -156,7 +164,8 @@ def assemble(
             takes_over = not is_batch and config.batch.spill == "both"
             submitter = both = BothWays(batches, realtime, takes_over=takes_over, on_halt=run.halted)
             reception.on_halt = both.halted
-            reception.on_commit = _all(reception.on_commit, batches.woken)
+            settlement = reception.settlement
+            settlement.on_commit = _all(settlement.on_commit, batches.woken)
     return Parts(
         line,
         accounts,

@@ -135,7 +135,7 @@ def _why_held(run: Run, cause: Cause | None) -> str:
     if cause is Cause.MEMORY and submitter.ceiling is not None:
         return f"the memory guard allows {submitter.ceiling} in flight"
     if cause is Cause.WRITER:
-        return f"{run.parts.reception.uncommitted} answers wait for the disk"
+        return f"{run.parts.reception.settlement.uncommitted} answers wait for the disk"
     return "by the operator" if cause is Cause.PAUSE and run.standing.is_paused else ""
 
 
@@ -255,7 +255,7 @@ def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightR
     flying = sorted(run.parts.submitter.flights.values(), key=lambda flight: flight.started)
     rows = job_rows(run.parts.batches, at)
     rows += [_flying(flight, now, slow_s) for flight in flying[: _ROWS - len(rows)]]
-    landed = reversed(run.parts.reception.recent)
+    landed = reversed(run.parts.reception.settlement.recent)
     rows += [_landed(row) for row in islice(landed, _ROWS - len(rows))]
     return tuple(rows)
 

@@ -165,7 +165,7 @@ class Filler:
             usage=Usage(), cost_pusd=0, model=self._exchange.model, via="batch", attempts=0,
             latency_ms=None, started_at=at, finished_at=at, metadata=self._exchange.metadata(item),
         )  # fmt: skip
-        self._reception.spared(result, lambda _: None)
+        self._reception.settlement.spared(result, lambda _: None)
 
     def _give_back(self, filled: Filled, path: Path) -> None:
         for _, _, reserved in filled.lines:

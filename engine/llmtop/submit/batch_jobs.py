@@ -125,7 +125,7 @@ class BatchSubmitter:
 
     @property
     def _uncommitted(self) -> int:
-        return self._receiver.uncommitted + self._reception.uncommitted
+        return self._receiver.uncommitted + self._reception.settlement.uncommitted
 
     async def run(self) -> None:
         """Make jobs and follow them until nothing is left, or until `stop`."""

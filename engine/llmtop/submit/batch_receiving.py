@@ -152,8 +152,8 @@ class BatchReceiver:
         status: ItemStatus = "done"
         error: ItemError | None = None
         trail: tuple[Mapping[str, Any], ...] = ()
-        if self._reception.filters is not None:
-            seen = self._reception.filters.apply(output, item)
+        if self._reception.sieve.filters is not None:
+            seen = self._reception.sieve.filters.apply(output, item)
             output, trail, rejection = seen.output, seen.trail, seen.rejected_by
             if rejection is not None:
                 status, error = "rejected", ItemError("filtered", rejection.message)
@@ -269,7 +269,7 @@ class BatchReceiver:
         paid = job.record.cost_pusd + (cost or 0)
         job.record = replace(job.record, retrieved=job.record.retrieved + 1, cost_pusd=paid)
         if result is not None:
-            self._reception.count_result(result)
+            self._reception.settlement.count_result(result)
         self._on_commit()
 
     def _billable(self, job: Job, reported: Usage | None, text: str) -> Usage:

@@ -99,10 +99,11 @@ class Cached:
         self._use = use
         self._in_flight = in_flight
         self._exchange = exchange
-        self._reception = reception
+        self._settlement = reception.settlement
+        self._sieve = reception.sieve
         self._wall = wall
         self._held: dict[bytes, Answer] = {}
-        reception.cached = self
+        reception.settlement.cached = self
 
     def __repr__(self) -> str:
         return f"<Cached {self.hits} hits, {self.joined} joined, {self.following} following>"
@@ -116,8 +117,8 @@ class Cached:
         answer = await self._use.cache.get(work.cache_key, self._use.ttl_s)
         if answer is None:
             return False
-        if self._reception.is_slow:
-            await self._reception.foresee(work, answer)
+        if self._sieve.is_slow:
+            await self._sieve.foresee(work, answer)
         return self._give(work, answer, is_joined=False)
 
     def leads(self, work: Work) -> bool:
@@ -177,8 +178,7 @@ class Cached:
         status: ItemStatus = "done"
         error: ItemError | None = None
         trail: tuple[Mapping[str, Any], ...] = ()
-        if (filters := self._reception.filters) is not None:
-            seen = self._reception.filtered(filters, work, output)
+        if (seen := self._sieve.sift(work, output)) is not None:
             output, trail = seen.output, seen.trail
             if seen.rejected_by is not None:
                 if seen.rejected_by.is_asked_again(work.asks):
@@ -204,13 +204,13 @@ class Cached:
             saved_pusd=self._worth(answer, at),
             is_joined=is_joined,
         )
-        self._reception.spared(result, self._counted)
+        self._settlement.spared(result, self._counted)
         return True
 
     def _worth(self, answer: Answer, at: float) -> int | None:
         if answer.cost_pusd is not None or answer.usage is None:
             return answer.cost_pusd
-        return self._reception.accounts.price(answer.usage, None, at)
+        return self._settlement.accounts.price(answer.usage, None, at)
 
     def _counted(self, result: Result) -> None:
         self.hits += not result.is_joined

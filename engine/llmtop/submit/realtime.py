@@ -62,6 +62,7 @@ class RealtimeSubmitter:
         self._exchange = exchange
         self._books = books
         self._reception = reception
+        self._settlement = reception.settlement
         self._packer = packer
         self._on_halt = on_halt
         self._clock = clock
@@ -77,11 +78,11 @@ class RealtimeSubmitter:
         self.ceiling: int | None = None
         """Requests in flight at the most, set by `bound`; None: no bound."""
         self._may_read_ahead = True
-        self._cached = reception.cached
+        self._cached = reception.settlement.cached
         if self._cached is not None:
             self._cached.on_free = partial(self._put_back, delay_s=0.0)
         reception.on_again = self._put_back
-        reception.on_commit = self._committed
+        reception.settlement.on_commit = self._committed
 
     def __repr__(self) -> str:
         return f"<RealtimeSubmitter {len(self.flights)} in flight, {len(self._waiting)} waiting>"
@@ -99,7 +100,7 @@ class RealtimeSubmitter:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight and every result is committed."""
-        return not self.flights and not self._reception.uncommitted
+        return not self.flights and not self._settlement.uncommitted
 
     async def run(self) -> None:
         """Send until every item has a result or `stop` was called, then wait for what is in flight."""
@@ -118,7 +119,7 @@ class RealtimeSubmitter:
 
     @property
     def _awaits_commits(self) -> bool:
-        return self._reception.uncommitted > 0 and not self._is_given_up
+        return self._settlement.uncommitted > 0 and not self._is_given_up
 
     async def _end(self) -> None:
         """Break off what is left of dispatcher and flights, and see them end."""
@@ -213,7 +214,7 @@ class RealtimeSubmitter:
             cost, lease, reserved = admitted
             if self._cached is not None and work.cache_key is not None and not self._cached.leads(work):
                 lease.release()
-                self._reception.accounts.budget.release(reserved)
+                self._settlement.accounts.budget.release(reserved)
                 continue
             self._launch(work, cost, lease, reserved)
 
@@ -240,7 +241,7 @@ class RealtimeSubmitter:
 
     async def _spared(self, cached: Cached, work: Work) -> bool:
         """Whether the work needs no request. A pause holds hits too, and so does a slow disk."""
-        while Cause.PAUSE in self._line.blocks or self._reception.uncommitted >= _SPARED_AT_MOST:
+        while Cause.PAUSE in self._line.blocks or self._settlement.uncommitted >= _SPARED_AT_MOST:
             await self._woken(None)
         if work.item.seq % _SPARED_A_TURN == 0:
             await asyncio.sleep(0)  # hits come without a pause: others have their turn
@@ -259,7 +260,7 @@ class RealtimeSubmitter:
             if not self._has_room:  # the bound came down while it waited
                 lease.release()
                 continue
-            if self._reception.accounts.budget.try_reserve(most):
+            if self._settlement.accounts.budget.try_reserve(most):
                 return cost, lease, most
             lease.release()
             if work.is_check:
@@ -307,8 +308,8 @@ class RealtimeSubmitter:
                 self._reception.broken_off(flight, is_sent=True)
             else:
                 reply = self._exchange.read(raw) if isinstance(raw, RawReply) else raw
-                if self._reception.is_slow:
-                    await _to_its_end(self._reception.foresee(flight.work, reply))
+                if self._reception.sieve.is_slow:
+                    await _to_its_end(self._reception.sieve.foresee(flight.work, reply))
                 self._receive(flight, reply, raw.body if isinstance(raw, RawReply) else None)
         except Exception as bug:
             self._failed(bug)
@@ -317,7 +318,7 @@ class RealtimeSubmitter:
 
     def _receive(self, flight: Flight, reply: Reply, body: bytes | None) -> None:
         self._reception.received(flight, reply, body)
-        if self._reception.uncommitted >= self._line.concurrency:
+        if self._settlement.uncommitted >= self._line.concurrency:
             self._hold_back(Cause.WRITER)
 
     def _gone(self, flight: Flight) -> None:
@@ -337,7 +338,7 @@ class RealtimeSubmitter:
 
     def _committed(self) -> None:
         if self._own_blocks:
-            if self._reception.uncommitted < self._line.concurrency:
+            if self._settlement.uncommitted < self._line.concurrency:
                 self._let_on(Cause.WRITER)
             self._let_on(Cause.BUDGET)
         self._wake.set()

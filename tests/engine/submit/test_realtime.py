@@ -132,7 +132,7 @@ async def test_no_more_answers_than_the_concurrency_wait_for_their_commit() -> N
 
     await asyncio.sleep(60.0)
 
-    assert world.reception.uncommitted == 4
+    assert world.reception.settlement.uncommitted == 4
     assert world.line.blocks == {Cause.WRITER}
     assert (len(world.results), world.shown) == (0, [])
     world.paper.unstick()

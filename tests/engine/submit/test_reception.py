@@ -34,7 +34,7 @@ async def world_after(*replies: Answer | ProviderError, tries: int = 3) -> World
 
 async def test_a_result_counts_when_it_is_committed_and_not_before() -> None:
     world = World(1)
-    world.reception._on_result = lambda result: world.log.append(("counted", result.seq))
+    world.reception.settlement.on_result = lambda result: world.log.append(("counted", result.seq))
 
     await world.run()
 
@@ -116,6 +116,6 @@ async def test_what_stops_the_run_is_told_with_its_reason_and_costs_no_try() -> 
 async def test_the_table_shows_what_landed_with_what_follows() -> None:
     world = await world_after(REFUSED, ANSWER)
 
-    refused, answered = world.reception.recent
+    refused, answered = world.reception.settlement.recent
     assert (refused.status, refused.error, refused.again_in_s) == (None, REFUSED.error, 3.0)
     assert (answered.status, answered.error, answered.tokens) == ("done", None, 20 + OUTPUT_TOKENS)

@@ -1,0 +1,65 @@
+"""The filters of one run, as an answer meets them: at once, or foreseen where they run in other processes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from llmtop.model import Item, Reply, Result
+from llmtop.policy.filters import ChainResult
+from llmtop.submit.landing import answer_in
+from llmtop.submit.work import Exchange, Work
+
+
+class Filtering(Protocol):
+    """The filters of one run, with what they count and remember."""
+
+    @property
+    def needs_pool(self) -> bool:
+        """Whether a filter runs in processes of its own, so that `apply` would hold up the event loop."""
+
+    def apply(self, output: Any, item: Item) -> ChainResult:
+        """Filter one output."""
+
+    async def apply_async(self, output: Any, item: Item) -> ChainResult:
+        """Filter one output, where `needs_pool`."""
+
+    def count(self, result: Result) -> None:
+        """Count a result that is committed."""
+
+
+class Sieve:
+    """Lets the filters see each output once; `filters` None: everything passes."""
+
+    def __init__(self, filters: Filtering | None, exchange: Exchange) -> None:
+        self.filters = filters
+        self._exchange = exchange
+        self._seen: dict[int, ChainResult] = {}
+        """By seq: what slow filters have said, until the answer is taken in."""
+
+    def __repr__(self) -> str:
+        return f"<Sieve {len(self._seen)} foreseen>"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether an answer must be `foreseen` before it is taken in."""
+        return self.filters is not None and self.filters.needs_pool
+
+    async def foresee(self, work: Work, reply: Reply) -> None:
+        """Let slow filters see an answer without holding up the loop; `sift` returns what they said."""
+        answer = answer_in(reply, work, self._exchange.model)
+        if self.filters is None or answer is None or work.is_check:
+            return
+        if work.parts:
+            reading = self._exchange.read_pack(answer.text, [part.item.id for part in work.parts])
+            outputs = [(part, reading.answers.get(part.item.id)) for part in work.parts]
+        else:
+            outputs = [(work, self._exchange.accept(answer.text)[0])]
+        for member, output in outputs:
+            if output is not None:
+                self._seen[member.item.seq] = await self.filters.apply_async(output, member.item)
+
+    def sift(self, member: Work, output: Any) -> ChainResult | None:
+        """Return what the filters say of an output: foreseen, or now; None: there are no filters."""
+        if self.filters is None:
+            return None
+        return self._seen.pop(member.item.seq, None) or self.filters.apply(output, member.item)
