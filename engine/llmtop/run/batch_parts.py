@@ -16,9 +16,11 @@ from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_filling import Filler
+from llmtop.submit.batch_following import Follower
 from llmtop.submit.batch_jobs import BatchSubmitter
+from llmtop.submit.batch_making import Maker
 from llmtop.submit.batch_receiving import BatchReceiver
-from llmtop.submit.batch_work import KeyDesk
+from llmtop.submit.batch_work import JobList, KeyDesk
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.line import Line
 from llmtop.submit.reception import Reception
@@ -113,20 +115,38 @@ def batch_side(
         wall=run.wall,
     )
     started_at = run.opened.record.started_at or run.wall()
-    submitter = BatchSubmitter(
-        feed=feed if is_open else None,
-        line=line,
+    follower = Follower(
         provider=jobs.provider,
         books=own,
-        desk=jobs.desk,
-        filler=filler,
-        creator=creator,
         receiver=receiver,
-        reception=reception,
         poll_interval_s=settings.poll_interval,
         deadline_at=None if settings.deadline is None else started_at + settings.deadline,
         rng=rng,
         on_halt=run.halted,
+        on_news=run.heard,
+        wall=run.wall,
+    )
+    known = JobList()
+    maker = Maker(
+        jobs=known,
+        feed=feed if is_open else None,
+        line=line,
+        books=own,
+        filler=filler,
+        creator=creator,
+        receiver=receiver,
+        settlement=reception.settlement,
+        on_halt=run.halted,
+        on_news=run.heard,
+        wall=run.wall,
+    )
+    submitter = BatchSubmitter(
+        jobs=known,
+        maker=maker,
+        creator=creator,
+        follower=follower,
+        provider=jobs.provider,
+        books=own,
         on_news=run.heard,
         wall=run.wall,
     )

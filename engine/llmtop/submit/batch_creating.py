@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from llmtop.batch_jobs import BatchProvider, RemoteBatch, is_ambiguous
+from llmtop.batch_jobs import BatchProvider, BatchRecord, RemoteBatch, is_ambiguous
 from llmtop.model import ProviderError
 from llmtop.policy.batching import Adopt, Hold, Intent, NotThere, backoff, reconcile
 from llmtop.submit.batch_work import Job, JobBooks, KeyDesk
@@ -50,6 +50,11 @@ class Creator:
         self._rng = rng
         self._on_news = on_news
         self._wall = wall
+
+    def restored(self, record: BatchRecord) -> None:
+        """Take note of a job of an earlier process: if it has an id, that is no stranger's."""
+        if record.batch_id is not None:
+            self._desk.known.add(record.batch_id)
 
     async def create(self, job: Job, *, is_unknown: bool) -> Creation:
         """Bring a job to life. `is_unknown`: an earlier process may have created it already."""

@@ -67,6 +67,59 @@ class Job:
         )
 
 
+class JobList:
+    """The jobs of one run, and a bell that rings when something has changed about them."""
+
+    def __init__(self) -> None:
+        self.open: list[Job] = []
+        """Those that are not over, oldest first."""
+        self.over: list[Job] = []
+        """Those that ended in this process."""
+        self._bell = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<JobList {len(self.open)} open, {len(self.over)} over>"
+
+    @property
+    def tokens(self) -> int:
+        """What waits at the provider, as estimated."""
+        return sum(job.record.tokens for job in self.open)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a job will still come to something by itself."""
+        return any(not job.is_held for job in self.open)
+
+    def ring(self) -> None:
+        """Wake who waits in `changed`."""
+        self._bell.set()
+
+    async def changed(self) -> None:
+        """Wait for the next ring."""
+        self._bell.clear()
+        await self._bell.wait()
+
+    def find(self, name: str) -> Job | None:
+        """Return the open job of this id, tag or number."""
+        return next(
+            (
+                job
+                for job in self.open
+                if name in (job.record.batch_id, job.record.tag, str(job.record.number))
+            ),
+            None,
+        )
+
+    def finish(self, job: Job) -> None:
+        """A job is over: its input is not needed any more."""
+        self.open.remove(job)
+        self.over.append(job)
+        job.good.clear()
+        job.errors.clear()
+        job.path.unlink(missing_ok=True)
+        self.ring()
+
+
 class KeyDesk:
     """What all runs of a process share that create jobs with one key at one address."""
 

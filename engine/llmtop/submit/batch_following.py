@@ -1,0 +1,180 @@
+"""A job that exists is looked at until it has ended, and its results are fetched and settled.
+
+The provider's words are weather until they have lasted: a look that fails is repeated, results that
+break off are read again, and what is missing is believed to be missing only after several readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch
+from llmtop.model import ItemError, ProviderError
+from llmtop.policy.batching import backoff, is_lost, poll_delay
+from llmtop.submit.batch_receiving import BatchReceiver, gone, unbilled
+from llmtop.submit.batch_work import Job, JobBooks
+from llmtop.submit.work import Halt
+
+Followed = Literal["retrieved", "queue_full", "foreign"]
+"""What a job came to. `queue_full`: nothing, too much was waiting; `foreign`: it is another's."""
+
+_READINGS = 3
+"""How often results are read before what is not in them is believed to be missing."""
+
+
+class Follower:
+    """Follows the jobs of one run, each in a task of its own."""
+
+    def __init__(
+        self,
+        *,
+        provider: BatchProvider,
+        books: JobBooks,
+        receiver: BatchReceiver,
+        poll_interval_s: float,
+        deadline_at: float | None,
+        rng: random.Random,
+        on_halt: Callable[[Halt], None],
+        on_news: Callable[[str, str], None],
+        wall: Callable[[], float],
+    ) -> None:
+        """`deadline_at` (wall clock): jobs that have not ended by then are cancelled."""
+        self._provider = provider
+        self._books = books
+        self._receiver = receiver
+        self._poll_s = poll_interval_s
+        self._deadline_at = deadline_at
+        self._rng = rng
+        self._on_halt = on_halt
+        self._on_news = on_news
+        self._wall = wall
+
+    async def follow(self, job: Job) -> Followed:
+        """Look at a job to its end, and settle all of its requests once it is `retrieved`."""
+        remote = await self._until_terminal(job)
+        if remote is None:
+            words = "the provider does not know it any more"
+            await self._close(job, gone(words), words)
+            return "retrieved"
+        if remote.is_queue_full:
+            return "queue_full"
+        readings, own = await self._read(job, remote)
+        if not own and not job.is_proven and self._receiver.strangers:
+            return "foreign"
+        absent = _absent(remote, is_read=readings >= _READINGS)
+        await self._close(job, absent, remote.error_message or "")
+        return "retrieved"
+
+    # -- until it has ended --------------------------------------------------------------------
+
+    async def _until_terminal(self, job: Job) -> RemoteBatch | None:
+        """Look at a job until it has ended; None: it is lost."""
+        assert job.record.batch_id is not None
+        while True:
+            await self._cancelled(job, job.record.batch_id)
+            said = await self._provider.get(job.record.batch_id)
+            at = self._wall()
+            if isinstance(said, RemoteBatch):
+                job.failures, job.missed_at, job.note = 0, None, ""
+                job.saw(said, at)
+                self._books.save(job.record)
+                if said.is_terminal:
+                    job.next_poll_at = None
+                    return said
+            else:
+                self._missed(job, said, at)
+                if is_lost(job.missed_at, at):
+                    return None
+            await self._until(job, self._delay(job, at))
+
+    async def _cancelled(self, job: Job, batch_id: str) -> None:
+        """Ask for the end of a job where somebody, or its deadline, wants it."""
+        if self._deadline_at is not None and self._wall() >= self._deadline_at:
+            job.is_cancel_wanted = True
+        if not job.is_cancel_wanted or job.record.state in ("cancelling", "cancelled"):
+            return
+        said = await self._provider.cancel(batch_id)
+        self._on_news(job.name, "its end is asked for")
+        job.is_cancel_wanted = isinstance(said, ProviderError) and said.error.http_status != 409
+
+    def _missed(self, job: Job, error: ProviderError, at: float) -> None:
+        """A look that failed is weather, until it has lasted for long."""
+        job.failures += 1
+        job.note = error.error.message
+        if error.error.http_status in (404, 410):
+            job.missed_at = at if job.missed_at is None else job.missed_at
+        if error.outcome.is_stop and error.error.http_status != 404:
+            self._on_halt(Halt("refused", error.error.message, error.error))
+
+    def _delay(self, job: Job, at: float) -> float:
+        if job.failures:
+            return backoff(job.failures, self._poll_s, self._rng)
+        record = job.record
+        age_s = max(0.0, at - (record.created_at or record.intended_at))
+        done = None if record.done is None else record.done + (record.failed or 0)
+        return poll_delay(age_s, self._poll_s, self._rng, done=done, requests=record.requests)
+
+    async def _until(self, job: Job, delay_s: float) -> None:
+        """Wait, unless somebody wants the job looked at before."""
+        job.next_poll_at = self._wall() + delay_s
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay_s
+        while (left_s := due - loop.time()) > 0 and not job.is_cancel_wanted:
+            await asyncio.sleep(min(left_s, 1.0))
+
+    # -- what it came to -----------------------------------------------------------------------
+
+    async def _read(self, job: Job, remote: RemoteBatch) -> tuple[int, int]:
+        """Read the results until nothing is missing or is believed to be; return readings and own lines."""
+        readings = own = failures = 0
+        since = self._wall()
+        while readings < _READINGS:
+            try:
+                own = max(own, await self._receiver.read(job, remote))
+            except FetchBroken as broken:
+                failures += 1
+                job.note = f"results: {broken.error.error.message}"
+                is_gone = broken.error.error.http_status in (404, 410)
+                if is_lost(since, self._wall()) or (is_gone and failures >= 2 * _READINGS):
+                    break
+                await asyncio.sleep(backoff(failures, self._poll_s, self._rng))
+            else:
+                readings += 1
+                if not self._receiver.missing(job) or remote.state != "completed":
+                    return _READINGS, own
+                await asyncio.sleep(self._poll_s)
+            remote = await self._seen_again(remote)
+        return readings, own
+
+    async def _seen_again(self, remote: RemoteBatch) -> RemoteBatch:
+        """Look at an ended job again: where its results are may be said late. Its state never goes back."""
+        said = await self._provider.get(remote.id)
+        return said if isinstance(said, RemoteBatch) and said.is_terminal else remote
+
+    async def _close(self, job: Job, absent: ProviderError, why: str) -> None:
+        """Settle what is left, and note the job as retrieved behind its last line."""
+        await self._receiver.close(job, absent)
+        written = asyncio.Event()
+        job.record = replace(job.record, state="retrieved", over_at=self._wall())
+        if why:
+            job.record = replace(job.record, error=why)
+        self._books.save(job.record, "released", written.set)
+        await written.wait()
+        self._on_news(job.name, f"retrieved: {len(job.good):,} of {job.record.requests:,} requests settled")
+
+
+def _absent(remote: RemoteBatch, *, is_read: bool) -> ProviderError:
+    """Return what a request came to that the results do not have."""
+    if not is_read:
+        return gone("the results of its batch job cannot be had any more")
+    if remote.state == "cancelled":
+        return unbilled(ItemError("cancelled", "its batch job was cancelled before it was asked"))
+    if remote.state == "expired":
+        return unbilled(ItemError("expired", "its batch job expired before it was asked"))
+    if remote.state == "failed":
+        return unbilled(ItemError("server_error", f"its batch job failed: {remote.error_message}"))
+    return gone("the results of its batch job do not have it")

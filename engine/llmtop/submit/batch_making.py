@@ -1,0 +1,186 @@
+"""Jobs come to be, one after the other: filled, written down as intended, created, their id noted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from llmtop.policy.limiter import Cause
+from llmtop.submit.batch_creating import Creator
+from llmtop.submit.batch_filling import Filled, Filler
+from llmtop.submit.batch_receiving import BatchReceiver
+from llmtop.submit.batch_work import Job, JobBooks, JobList
+from llmtop.submit.line import Line
+from llmtop.submit.settlement import Settlement
+from llmtop.submit.work import Feed, Halt
+
+_YOUNG_QUEUE = 0.5
+"""After a refusal because too much was waiting: the next job has this part of the size at the most."""
+
+
+class Maker:
+    """Makes the jobs of one run. All that matters is in the ledger, and a later process goes on there."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobList,
+        feed: Feed | None,
+        line: Line,
+        books: JobBooks,
+        filler: Filler,
+        creator: Creator,
+        receiver: BatchReceiver,
+        settlement: Settlement,
+        on_halt: Callable[[Halt], None],
+        on_news: Callable[[str, str], None],
+        wall: Callable[[], float],
+    ) -> None:
+        """`feed` None: no new jobs are made."""
+        self.is_open = feed is not None
+        """Whether new jobs are made."""
+        self.is_stopping = False
+        self.has_more = True
+        """Whether items may be left to ask."""
+        self.may_read = True
+        """Whether there is memory to fill a job."""
+        self.on_exists: Callable[[Job], None] = _nobody
+        """Told of each job that the provider has: it is to be followed."""
+        self._jobs = jobs
+        self._feed = feed
+        self._line = line
+        self._books = books
+        self._filler = filler
+        self._creator = creator
+        self._receiver = receiver
+        self._settlement = settlement
+        self._on_halt = on_halt
+        self._on_news = on_news
+        self._wall = wall
+        self._last_number = max((record.number for record in books.jobs()), default=0)
+        self._restore()
+
+    def __repr__(self) -> str:
+        return f"<Maker of job {self._last_number + 1}>"
+
+    def _restore(self) -> None:
+        """Take up the jobs of an earlier process, with what was set aside for them."""
+        for record in self._books.jobs(is_open_only=True):
+            self._settlement.accounts.budget.resume(self._books.open_reserved(record.number))
+            self._creator.restored(record)
+            self._jobs.open.append(Job(record, self._filler.path(record.tag)))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is something to make, or a creation whose outcome is unknown."""
+        return self.has_more or any(job.record.state == "intent" for job in self._jobs.open)
+
+    @property
+    def uncommitted(self) -> int:
+        """Results that the ledger was given and has not committed: they may leave items to ask again."""
+        return self._receiver.uncommitted + self._settlement.uncommitted
+
+    async def make(self) -> None:
+        """Make jobs until there is nothing to ask, or until it is stopped."""
+        while not self.is_stopping:
+            if (job := self._next_known()) is not None:
+                await self._bring(job, is_unknown=True)
+                continue
+            if self._feed is None or not self.is_open:
+                self.has_more = False
+                return
+            await self._allowed()
+            filled = await self._filler.fill(self._last_number + 1, self._jobs.tokens)
+            if filled.job is not None:
+                await self._intend(filled.job, filled)
+                await self._bring(filled.job, is_unknown=False)
+            elif not await self._refilled(self._feed, filled):
+                return
+
+    def _next_known(self) -> Job | None:
+        """Let the jobs of an earlier start be followed; return one whose creation is uncertain."""
+        for job in self._jobs.open:
+            if job.task is None and not job.is_held and job.record.batch_id is not None:
+                self.on_exists(job)
+        return next((job for job in self._jobs.open if job.record.state == "intent"), None)
+
+    async def _allowed(self) -> None:
+        """Wait while the run is paused or memory is short: jobs at the provider go on meanwhile."""
+        while Cause.PAUSE in self._line.blocks or not self.may_read:
+            await self._jobs.changed()
+
+    async def _refilled(self, feed: Feed, filled: Filled) -> bool:
+        """Nothing could be taken: wait for what may change that; False: everything has been asked."""
+        has_jobs = self._jobs.is_waited_for
+        if filled.is_budget_reached and not has_jobs and not self.uncommitted:
+            self._on_halt(Halt("budget", "the budget is reached"))
+            await self._jobs.changed()
+        elif filled.is_budget_reached or filled.is_queue_full or (self.has_more and self.uncommitted):
+            await self._jobs.changed()
+        elif self.has_more:
+            self.has_more = feed.refill()
+        elif has_jobs:
+            await self._jobs.changed()
+        else:
+            return False
+        return True
+
+    async def _intend(self, job: Job, filled: Filled) -> None:
+        """Write down what is about to be done, with the items that are taken by it."""
+        self._last_number = job.record.number
+        self._jobs.open.append(job)
+        committed = asyncio.Event()
+        self._books.intend(job.record, filled.lines, committed.set)
+        await committed.wait()
+
+    async def _bring(self, job: Job, *, is_unknown: bool) -> None:
+        word = await self._creator.create(job, is_unknown=is_unknown)
+        if word == "created":
+            self._on_news(job.name, f"job of {job.record.requests:,} requests")
+            self.on_exists(job)
+        elif word == "held":
+            self._hold(job)
+        else:
+            self.release(job, "its input is gone" if word == "released" else "refused")
+            refusal = self._creator.refusal
+            if word == "refused" and refusal is not None:
+                self._line.block(Cause.PAUSE)
+                self._on_halt(Halt("refused", refusal.error.message, refusal.error))
+
+    def _hold(self, job: Job) -> None:
+        job.record = replace(job.record, state="held", error=job.note)
+        self._books.save(job.record)
+        self._on_news(job.name, f"held: {job.note}")
+        self._on_halt(
+            Halt("refused", f"batch job {job.name}: {job.note}; see to it, then `llmtop batches --look-up`")
+        )
+
+    def release(self, job: Job, why: str) -> None:
+        """Give the items of a job that was never created, or never began, back with their money."""
+        self._settlement.accounts.budget.release(self._books.open_reserved(job.record.number))
+        job.record = replace(job.record, state="released", over_at=self._wall(), error=job.note or why)
+        self._books.save(job.record, "released", self.more)
+        self._jobs.finish(job)
+
+    def more(self) -> None:
+        """Items may be left to ask again."""
+        self.has_more = True
+        self._jobs.ring()
+
+    def shrink(self, job: Job) -> None:
+        """Too much was waiting: with other jobs open wait for them, alone make smaller jobs."""
+        others = self._jobs.tokens - job.record.tokens
+        most = others or max(1, int(job.record.tokens * _YOUNG_QUEUE))
+        self._filler.limits = replace(self._filler.limits, max_enqueued_tokens=most)
+        self._on_news(
+            job.name, f"too much was waiting at the provider: {most:,} tokens at the most from now on"
+        )
+
+    def drop(self) -> None:
+        """Forget the items that wait for the next job: a new pass finds them again."""
+        self._filler.drop()
+
+
+def _nobody(_job: Job) -> None:
+    raise AssertionError("nobody follows the job")
