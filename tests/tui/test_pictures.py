@@ -1,6 +1,10 @@
+"""The pictures of the docs, which are the snapshots that a change of the screens is held against."""
+
 from __future__ import annotations
 
+import html
 import os
+import re
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,9 +14,12 @@ import pytest
 from llmtop_tui import pictures
 from llmtop_tui.sample import SAMPLE
 
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+
 
 @pytest.fixture(autouse=True)
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setitem(os.environ, "TZ", "UTC")
     time.tzset()
 
@@ -45,3 +52,21 @@ async def test_the_same_picture_twice_is_the_same_file() -> None:
     second = await pictures.picture(pictures.over_run(SAMPLE), (80, 24))
 
     assert first == second
+
+
+async def test_the_pictures_in_the_docs_show_the_program_as_it_is(tmp_path: Path) -> None:
+    """Where a screen was changed on purpose: `make pictures`, and look at them."""
+    written = await pictures.write_all(tmp_path)
+
+    for path in written:
+        kept = (PICTURES / path.name).read_text(encoding="utf-8")
+        now = path.read_text(encoding="utf-8")
+        assert _words(now) == _words(kept), (
+            f"{path.name} shows something else; `make pictures` writes it anew"
+        )
+        assert now == kept, f"{path.name} has other colours or places; `make pictures` writes it anew"
+
+
+def _words(svg: str) -> list[str]:
+    """The texts of a picture, which tell more in a failure than its paths and colours."""
+    return [html.unescape(text).replace("\xa0", " ") for text in re.findall(r">([^<>]+)</text>", svg)]
