@@ -24,6 +24,8 @@ class ItemQuery:
     limit: int = 100
     before_seq: int | None = None
     """The page that ends before this item, instead of one that begins behind `after_seq`."""
+    of_row: str | None = None
+    """Only the items of one request, pack or batch job, by the key of its row in the snapshot: `p00827`."""
 
 
 @dataclass(frozen=True, slots=True)

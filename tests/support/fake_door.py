@@ -42,6 +42,8 @@ class FakeDoor:
         """Whether the change of a command shows in the next snapshot."""
         self.commands: list[Command] = []
         self.all_items: tuple[ItemRow, ...] = ITEMS
+        self.packs: dict[str, tuple[int, ...]] = {"p00827": (12411, 12412), "p00824": (12277, 884, 3, 5)}
+        """Which items share a request, by the key of its row."""
         self.queries: list[ItemQuery] = []
         self.refusal = ""
         self.is_closed = False
@@ -91,6 +93,7 @@ class FakeDoor:
         self.queries.append(query)
         rows = [row for row in self.all_items if not query.states or row.state in query.states]
         rows = [row for row in rows if query.error_type in (None, row.error_type)]
+        rows = [row for row in rows if query.of_row is None or row.seq in self.packs.get(query.of_row, ())]
         rows = sorted((row for row in rows if (query.search or "") in row.id), key=lambda row: row.seq)
         if query.before_seq is not None:
             found = [row for row in rows if row.seq < query.before_seq][-query.limit :]

@@ -200,3 +200,16 @@ async def test_a_ledger_that_cannot_be_read_is_said_and_ends_nothing() -> None:
         await view.press("1")
         await view.until(lambda: "[1 Overview]" in view.text("tabs"))
         await asyncio.sleep(0)
+
+
+async def test_enter_on_a_pack_shows_its_items_and_esc_comes_back_to_the_table() -> None:
+    async with viewer() as view:
+        await view.press("j", "j", "j", "enter")
+        await view.until(lambda: "m-12277" in view.text("table") and "m-884" in view.text("table"))
+        assert "m-11903" not in view.text("table")
+        assert "of p00824" in view.text("counts")
+        await view.press("escape")
+        assert "[1 Overview]" in view.text("tabs")
+        await view.press("3")
+
+        await view.until(lambda: "m-11903" in view.text("table"))

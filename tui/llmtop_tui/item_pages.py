@@ -39,6 +39,10 @@ class ItemView:
     text: str = ""
     """Part of an id or of an output."""
     error_type: str | None = None
+    of_row: str | None = None
+    """Only the items of this request, pack or batch job, by the key of its row."""
+    back_to: str = ""
+    """The screen that opened this view: esc leads back to it."""
     sort: str = "input"
     """A name of SORTS; only where all that fits is in the window."""
 
@@ -52,7 +56,7 @@ class ItemView:
     @property
     def is_narrowed(self) -> bool:
         """Whether something hides items."""
-        return bool(self.state or self.only_problems or self.text or self.error_type)
+        return bool(self.state or self.only_problems or self.text or self.error_type or self.of_row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class ItemPages:
                 after_seq=-1 if is_backward else place,
                 limit=max(limit, 1),
                 before_seq=place if is_backward else None,
+                of_row=self.view.of_row,
             )
         )
         if is_from_start and page.rows:

@@ -79,7 +79,8 @@ def summary(counts: RunCounts | None, in_flight: int, view: ItemView, place: str
         ("done", counts.done),
     )
     spans: list[Span] = [("  ", "plain")]
-    chosen = view.states if view.is_narrowed else ()
+    is_by_state = view.state or view.only_problems or view.error_type
+    chosen = view.states if is_by_state else ()
     for state, number in numbers:
         role: Role = "you" if state in chosen else "plain"
         word = STATE_WORDS[state] if width >= 70 else STATE_WORDS[state].split(" ")[-1]
@@ -87,6 +88,8 @@ def summary(counts: RunCounts | None, in_flight: int, view: ItemView, place: str
         spans.append(("   " if width >= 90 else "  ", "plain"))
     if view.error_type is not None:
         spans.append((f"{said(view.error_type, 20)} only   ", "you"))
+    if view.of_row is not None:
+        spans.append((f"of {said(view.of_row, 20)}   ", "you"))
     spans.append((place, "muted"))
     return tuple(spans)
 

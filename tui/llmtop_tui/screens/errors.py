@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import work
@@ -61,7 +60,7 @@ class ErrorsScreen(PanelScreen):
         if kind is None:
             self.say("no error so far")
             return
-        self.session.item_view = replace(ItemView(), error_type=kind)
+        self.session.item_view = ItemView(error_type=kind, back_to=self.TAB)
         self._switch("3")
 
     def do_again(self) -> None:

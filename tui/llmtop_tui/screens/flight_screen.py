@@ -69,12 +69,14 @@ class FlightScreen(TableScreen):
         self.show(self.session.scene())
 
     def do_open(self) -> None:
-        """`enter`: the item of a request, or what is known of a pack or batch."""
+        """`enter`: the item of a request, the items of a pack, or what is known of a batch job."""
         row = self.table.current
         if row is None:
             self.say("nothing under the cursor", "warn")
         elif row.items <= 1 and row.item_id:
             self.open_item(row.item_id, self._neighbour)
+        elif row.via == "rt":
+            self.open_items_of(row.key)
         else:
             self.open_batch(row.key)
 

@@ -173,9 +173,13 @@ class ItemsScreen(TableScreen):
         self.ask_again([row.id])
 
     def do_back(self) -> None:
-        """`esc`: all items again, then the overview."""
-        if self.pages.view.is_narrowed:
-            self.look(state=None, only_problems=False, text="", error_type=None)
+        """`esc`: back to the screen that opened these items, else all items again, then the overview."""
+        view = self.session.item_view
+        if view.back_to:
+            self.session.item_view = ItemView()
+            self._switch(view.back_to)
+        elif view.is_narrowed:
+            self.look(state=None, only_problems=False, text="", error_type=None, of_row=None)
         else:
             self._switch("1")
 

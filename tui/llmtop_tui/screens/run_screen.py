@@ -12,6 +12,7 @@ from textual.widget import Widget
 from llmtop_tui import command_line, keys, typed
 from llmtop_tui.dialogs import Dialog, Question
 from llmtop_tui.ink import Line, Span, line, spread
+from llmtop_tui.item_pages import ItemView
 from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panel import LineWidget, Panel
@@ -242,6 +243,11 @@ class RunScreen(Screen[None]):
     def open_item(self, item_id: str, neighbour: Callable[[int], str | None] | None = None) -> None:
         """Show everything about an item, on top of this screen."""
         self.app.open_item(item_id, neighbour)  # type: ignore[attr-defined]
+
+    def open_items_of(self, key: str) -> None:
+        """Show the items of a pack; esc comes back here."""
+        self.session.item_view = ItemView(of_row=key, back_to=self.TAB)
+        self._switch("3")
 
     def open_batch(self, key: str) -> None:
         """Show what is known of a pack or batch, on top of this screen."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from llmtop.errors import UsageError
 from llmtop.listing import AttemptRow, ItemPage, ItemQuery, ItemRow, ItemState
 
 SEARCHED_AT_MOST = 5_000
@@ -23,6 +24,20 @@ _STEP = 500
 
 _FINISHED = ("done", "rejected", "failed")
 _OPEN = "ended_at IS NULL AND is_maybe_billed = 0"
+_MEMBERS = {
+    "call": """(SELECT seq FROM packed WHERE attempt_id = :number
+        UNION SELECT seq FROM attempts WHERE id = :number)""",
+    "job": "(SELECT seq FROM batch_items WHERE batch = :number)",
+}
+_ROW_KINDS = {"r": "call", "p": "call", "b": "job"}
+_IS_FLYING = f"EXISTS (SELECT 1 FROM sends WHERE sends.seq = members.seq AND {_OPEN})"
+_IN_STATE = {
+    "pending": f"(status IS NULL AND NOT {_IS_FLYING})",
+    "in_flight": f"(status IS NULL AND {_IS_FLYING})",
+    "done": "status = 'done'",
+    "rejected": "status = 'rejected'",
+    "failed": "status = 'failed'",
+}
 _WITHOUT_RESULT = "NOT EXISTS (SELECT 1 FROM results WHERE results.seq = items.seq)"
 _FORWARD, _BACKWARD = "seq > ? {} ORDER BY seq LIMIT ?", "seq < ? {} ORDER BY seq DESC LIMIT ?"
 _CANDIDATES: dict[str, tuple[str, str]] = {
@@ -106,6 +121,8 @@ def next_seqs(
 def _candidates(connection: sqlite3.Connection, query: ItemQuery, place: int, limit: int) -> list[int]:
     """Return the next seqs of the wanted states in the query's direction, at most `limit`."""
     is_backward = query.before_seq is not None
+    if query.of_row is not None:
+        return _members(connection, query, query.of_row, place, limit)
     if query.error_type is not None:
         wanted = query.states or _FINISHED
         where = _BACKWARD if is_backward else _FORWARD
@@ -116,6 +133,38 @@ def _candidates(connection: sqlite3.Connection, query: ItemQuery, place: int, li
         ).fetchall()
         return [seq for (seq,) in rows]
     return next_seqs(connection, query.states or ("all",), place, limit, is_backward=is_backward)
+
+
+def _members(
+    connection: sqlite3.Connection, query: ItemQuery, row_key: str, place: int, limit: int
+) -> list[int]:
+    """Return the next items of one request, pack or batch job, as `_candidates`."""
+    kind, number = row_number(row_key)
+    where = ["seq < :place" if query.before_seq is not None else "seq > :place"]
+    if query.states:
+        where.append(f"({' OR '.join(_IN_STATE[state] for state in query.states)})")
+    if query.error_type is not None:
+        where.append("error_type = :error_type")
+    order = "DESC" if query.before_seq is not None else "ASC"
+    rows = connection.execute(
+        f"""SELECT seq FROM (
+            SELECT members.seq AS seq, status, error_type
+            FROM {_MEMBERS[kind]} AS members LEFT JOIN results ON results.seq = members.seq
+        ) AS members WHERE {" AND ".join(where)} ORDER BY seq {order} LIMIT :limit""",
+        {"number": number, "place": place, "error_type": query.error_type, "limit": limit},
+    ).fetchall()
+    return [seq for (seq,) in rows]
+
+
+def row_number(row_key: str) -> tuple[str, int]:
+    """Return what a row of the table is (`call` or `job`) and its number in the ledger.
+
+    Raises UsageError for what is no such key.
+    """
+    kind, digits = _ROW_KINDS.get(row_key[:1]), row_key[1:]
+    if kind is None or not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
+        raise UsageError(f"row {row_key[:40]}", "is no row of a run", "its rows are named as r00012, p00827 or b0003")
+    return kind, int(digits)
 
 
 def _rows(connection: sqlite3.Connection, seqs: Sequence[int], search: str | None) -> Iterator[ItemRow]:

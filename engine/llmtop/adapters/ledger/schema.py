@@ -186,7 +186,10 @@ _BATCHES = (
 BATCHES_VERSION = 4
 """From this version on there are batch jobs."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES)
+_MEMBERS = ("CREATE INDEX packed_by_attempt ON packed (attempt_id)",)
+"""So that the items of a pack are found without reading all packs."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS)
 """Step n brings a file from version n to version n + 1."""
 
 
