@@ -163,7 +163,8 @@ def row_number(row_key: str) -> tuple[str, int]:
     """
     kind, digits = _ROW_KINDS.get(row_key[:1]), row_key[1:]
     if kind is None or not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
-        raise UsageError(f"row {row_key[:40]}", "is no row of a run", "its rows are named as r00012, p00827 or b0003")
+        remedy = "its rows are named as r00012, p00827 or b0003"
+        raise UsageError(f"row {row_key[:40]}", "is no row of a run", remedy)
     return kind, int(digits)
 
 
