@@ -20,14 +20,12 @@ from llmtop.errors import LlmtopError
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import display, notices
 from llmtop_tui.departure import Departure
-from llmtop_tui.driver import GuardedApp, TerminalDriver, run_guarded
+from llmtop_tui.driver import TerminalDriver, run_guarded
 from llmtop_tui.ink import said
-from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Role, choose
+from llmtop_tui.navigator import Navigator
 from llmtop_tui.runs_room import OpenRun, RunsRoom
 from llmtop_tui.scene import Scene
-from llmtop_tui.screens.overview import OverviewScreen
-from llmtop_tui.screens.run_screen import RunScreen
 from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
 from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
@@ -39,7 +37,7 @@ ListRuns = Callable[[], Awaitable[tuple[RunLine, ...]]]
 SLOW_INTERVAL_S = 2.0
 
 
-class DashboardApp(GuardedApp):
+class DashboardApp(Navigator):
     """Timer, screens and the ways out. One session at a time."""
 
     CSS_PATH = "app.tcss"
@@ -65,6 +63,7 @@ class DashboardApp(GuardedApp):
         self.is_slow = options.is_slow
         self.has_mouse = options.has_mouse
         self._list_runs = list_runs
+        self.has_list = list_runs is not None
         self._wall = wall
         self.departure = Departure(self)
         self.room = RunsRoom(self, open_run)
@@ -116,17 +115,6 @@ class DashboardApp(GuardedApp):
         if text := notices.news(before, now):
             driver.tell(notices.notification(text))
 
-    def overview(self) -> OverviewScreen:
-        """The first screen of the run at hand."""
-        assert self.session is not None
-        screen = OverviewScreen(self.session, self.looks, self._hidden())
-        screen.set_class(self.is_slow, "-slow")
-        screen.set_class(not self.looks.has_plot, "-noplot")
-        return screen
-
-    def _hidden(self) -> frozenset[str]:
-        return frozenset() if self._list_runs is not None else frozenset({"screen_0"})
-
     def _arm(self) -> None:
         """One timer, at whole seconds."""
         step = SLOW_INTERVAL_S if self.is_slow else 1.0
@@ -158,40 +146,10 @@ class DashboardApp(GuardedApp):
         if say is not None:
             say(text, role, hint)
 
-    def open_tab(self, number: str) -> None:
-        """Show another screen of the same run; `0` goes back to the list."""
-        if self.session is None:
-            return
-        if number == "0":
-            self._close_run()
-            return
-        if number == "1":
-            screen: RunScreen = self.overview()
-        else:
-            from llmtop_tui.screens.tabs import screen_of  # not needed for the first paint
-
-            screen = screen_of(number)(self.session, self.looks, self._hidden())
-        self.switch_screen(screen)
-        self.call_after_refresh(self.redraw)
-
-    def open_item(self, item_id: str, neighbour: Callable[[int], str | None] | None) -> None:
-        """Show everything about an item on top of the screen at hand."""
-        from llmtop_tui.screens.item import ItemScreen  # not needed for the first paint
-
-        if self.session is not None:
-            self.push_screen(ItemScreen(self.session, self.looks, self._hidden(), item_id, neighbour))
-
-    def open_batch(self, key: str) -> None:
-        """Show what is known of a pack or batch on top of the screen at hand."""
-        from llmtop_tui.screens.batches import BatchScreen  # not needed for the first paint
-
-        if self.session is not None:
-            self.push_screen(BatchScreen(self.session, self.looks, self._hidden(), key))
-
     def action_view(self, name: str) -> None:
         """Keys that concern the viewer as a whole."""
         actions: dict[str, Callable[[], None]] = {
-            "help": self._help,
+            "help": self.open_help,
             "detach": lambda: self.leave("detached"),
             "quit": self.departure.quit,
             "interrupt": self.departure.interrupted,
@@ -216,12 +174,6 @@ class DashboardApp(GuardedApp):
         """Nobody sees this any more: end, and write nothing."""
         self.leave("hangup")
 
-    def _help(self) -> None:
-        from llmtop_tui.screens.help import HelpScreen  # imported late: not needed for the first paint
-
-        place: Place = getattr(self.screen, "PLACE", "runs")
-        self.push_screen(HelpScreen(place, self.looks, self._hidden()))
-
     def _palette(self) -> None:
         from llmtop_tui.palette import open_palette  # not needed for the first paint
 
@@ -243,13 +195,6 @@ class DashboardApp(GuardedApp):
     def _suspend(self) -> None:
         if isinstance(self._driver, TerminalDriver):
             self._driver.suspend()
-
-    def _close_run(self) -> None:
-        session, self.session = self.session, None
-        self.pop_screen()
-        if session is not None:
-            self.spawn(session.close())
-        self.call_after_refresh(self.redraw)
 
     def spawn(self, work: Any) -> None:
         """Start something that ends with this app; what it raises is its own affair."""

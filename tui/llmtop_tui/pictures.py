@@ -21,7 +21,7 @@ from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.sample import AT, PAUSED, RUNS, SAMPLE
-from llmtop_tui.sample_items import ITEM, ITEMS
+from llmtop_tui.sample_items import ITEM, ITEMS, REJECTED
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
@@ -50,6 +50,8 @@ class StillDoor:
         return Acknowledgement(False, "this is a picture")
 
     async def items(self, query: ItemQuery) -> ItemPage:
+        if query.of_row is not None:
+            return ItemPage((REJECTED,), None)
         return ItemPage(tuple(row for row in ITEMS if row.state in query.states), None)
 
     async def item(self, item_id: str) -> ItemDetail | None:
@@ -119,7 +121,7 @@ async def write_all(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     dialog = ("b", "wait", "8", "enter")
     wanted: list[tuple[str, Callable[[], DashboardApp], tuple[int, int], tuple[str, ...]]] = [
-        (f"overview-{width}x{height}", lambda: over_run(SAMPLE), (width, height), ())
+        (f"overview-{width}x{height}", lambda: over_run(SAMPLE), (width, height), ("wait",))
         for width, height in _SIZES
     ]
     wanted += [

@@ -10,6 +10,7 @@ from llmtop.snapshot import (
     CostView,
     ErrorKind,
     ErrorsView,
+    FilterView,
     FlightRow,
     HeldBy,
     Knob,
@@ -52,10 +53,10 @@ def _row(key: str, state: str, age: float, **more: object) -> FlightRow:
 ROWS = (
     _row("p00827", "sent", 1.3),
     _row("p00826", "retry wait 2.0s", 4.1, attempt=2, note="429 retry-after 2", role="warn"),
-    _row("p00825", "filter", 2.0, latency_s=1.9, tokens=7204, cost_pusd=5 * 10**8),
+    _row("p00825", "filter", 2.1, latency_s=1.9, tokens=7204, cost_pusd=5 * 10**8),
     _row(
         "p00824",
-        "done 14 rejected 1",
+        "done 14 rej 1",
         2.6,
         latency_s=2.5,
         tokens=7180,
@@ -124,6 +125,14 @@ KINDS = (
     ErrorKind(
         "context_length", 2, 0.0, AT - 2363, "2 items failed", "prompt of 131,204 tokens, limit 128,000"
     ),
+)
+FILTERS = (
+    FilterView("scripts", 1, 212, 170, 0),
+    FilterView("words", 2, 38, 38, 0),
+    FilterView("typos", 3, 1204, 996, 0),
+    FilterView("reject", 4, 41, 0, 41),
+    FilterView("metadata", 5, 0, 0, 0),
+    FilterView("whitespace", 6, 3011, 2950, 0),
 )
 KNOBS = (
     Knob("concurrency", "32", "4", "256", "tuner", AT - 15),
@@ -224,6 +233,7 @@ SAMPLE = Snapshot(
         "price of model x is estimated",
     ),
     last_command="operator@box1 set concurrency 28 -> 32   llmtop set motions concurrency=32",
+    filters=FILTERS,
 )
 
 PAUSED = replace(

@@ -46,6 +46,7 @@ class TableView(LineWidget, Generic[Row]):
         self._top = 0
         self._followed: str | None = None
         self.on_open: Callable[[], None] | None = None
+        self.on_moved: Callable[[], None] | None = None
 
     @property
     def current(self) -> Row | None:
@@ -121,6 +122,8 @@ class TableView(LineWidget, Generic[Row]):
             self._followed = self._key_of(row)
         self._keep_in_sight()
         self.redraw()
+        if self.on_moved is not None:
+            self.on_moved()
 
     def _page(self) -> int:
         return max(self.size.height - 1, 1)

@@ -143,6 +143,20 @@ def _attempt(each: AttemptRow) -> Line:
     return line((text, "plain"), ("  possibly billed" if each.is_maybe_billed else "", "warn"))
 
 
+def question(detail: ItemDetail) -> tuple[str, str]:
+    """The last message as it was sent, cleaned, and its role: what differs from item to item."""
+    if not detail.messages:
+        return clean(detail.messages_note, limit=400) or "the input can no longer be read", ""
+    message = detail.messages[-1]
+    return _text(message.get("content")), clean(str(message.get("role", "")), limit=20)
+
+
+def reply(detail: ItemDetail) -> str:
+    """The output, or else the answer as it came, cleaned; empty where there is none."""
+    output = (detail.result or {}).get("output")
+    return _text(output) if output is not None else _text(_raw_text(detail))
+
+
 def _prompt(detail: ItemDetail) -> str:
     parts = [f"({clean(detail.messages_note, limit=400)})\n"] if detail.messages_note else []
     for message in detail.messages or ():

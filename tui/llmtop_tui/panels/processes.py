@@ -19,6 +19,8 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         return skeleton(("engine", "viewers", "python", "load", "files"), 9)[:height]
     p = scene.snapshot.processes
     gap = " " if width < TIGHT else "  "
+    neighbours = _neighbours(p, width, max(height - 2, 1), looks)
+    is_long = len(neighbours) > max(height - 3, 1)
     body: list[Line] = [
         line(
             "engine ",
@@ -29,19 +31,19 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
             ("" if width < TIGHT else _count(p.children), "strong"),
         )
     ]
-    body += _neighbours(p, width, max(height - 3, 1), looks)
+    body += neighbours
     load_role: Role = "warn" if p.load_1m is not None and p.load_1m > 2 * p.cores else "strong"
     load: Line = line(
         "load ",
         (fmt.three(p.load_1m), load_role),
         f" of {_count(p.cores)}",
-        "" if width < TIGHT else " cores" if p.cores != 1 else " core",
+        "" if width < TIGHT or is_long else " cores" if p.cores != 1 else " core",
         "  cpu ",
         (_cpu(p.cpu_pct), "strong"),
     )
-    body.append(load)
-    body.append(_group(p))
-    return body[:height]
+    if is_long:  # the warning is worth more than the group
+        return [*body, line(*load, "  fds ", (fmt.short(p.open_files), "strong"))][:height]
+    return [*body, load, _group(p)][:height]
 
 
 def short(scene: Scene, width: int, looks: Looks) -> Line:

@@ -12,6 +12,8 @@ from llmtop_tui.panels.words import KNOB_NAMES, skeleton, wished
 from llmtop_tui.scene import Scene
 
 TITLE = "Tuner and settings"
+_WIDE, _NARROW = (21, 12, 14), (20, 8, 9)
+"""Cells of name, value and range."""
 
 
 def short(scene: Scene, width: int, looks: Looks) -> Line:
@@ -54,7 +56,8 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         state = line(*state, (f" {looks.glyphs.you} {said(wanted, 6)}", "you"))
     step = " ".join(part for part in (said(t.phase, 40), said(t.next_step, 60)) if part)
     body: list[Line] = [line(*state, "   ", (step, "muted"))]
-    body += [_knob(each, scene, looks) for each in t.knobs[: max(height // 2 - 1, 1)]]
+    columns = _NARROW if width < 66 else _WIDE
+    body += [_knob(each, scene, looks, columns) for each in t.knobs[: max(height // 2 - 1, 1)]]
     room = height - len(body)
     body += [_decision(each, width, looks) for each in reversed(t.decisions[-room:])] if room > 0 else []
     return body[:height]
@@ -68,7 +71,7 @@ def screen(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     body: list[Line] = [
         line((pad("SETTING", 24) + right("NOW", 12) + "  RANGE          FROM, CHANGED", "muted"))
     ]
-    body += [_knob(each, scene, looks, name_width=24) for each in t.knobs] or [
+    body += [_knob(each, scene, looks, (24, 12, 14)) for each in t.knobs] or [
         line(("none reported", "muted"))
     ]
     body += [EMPTY, line(("EVIDENCE FOR THE NEXT STEP", "muted"))]
@@ -87,15 +90,16 @@ def _decisions(t: TunerView, room: int, width: int, looks: Looks) -> list[Line]:
     return [_decision(each, width, looks) for each in reversed(t.decisions[-room:])] if room else []
 
 
-def _knob(each: Knob, scene: Scene, looks: Looks, name_width: int = 21) -> Line:
+def _knob(each: Knob, scene: Scene, looks: Looks, columns: tuple[int, int, int]) -> Line:
+    name_width, value_width, range_width = columns
     value, role = wished(scene, each.name, said(each.value, 14) or "-", looks)
     bounds = f"{said(each.low, 10)}-{said(each.high, 10)}" if each.low or each.high else "fixed"
     changed = f" {fmt.clock(each.changed_at)}" if each.changed_at else ""
     pinned = "  by hand" if each.is_pinned else ""
     return line(
         pad(said(each.name, 30), name_width),
-        (right(value, 12), role),
-        ("  " + pad(bounds, 14), "muted"),
+        (right(value, value_width), role),
+        ("  " + pad(bounds, range_width), "muted"),
         said(each.origin, 30),
         changed,
         (pinned, "you"),
@@ -109,7 +113,7 @@ def _change(each: Decision, looks: Looks) -> str:
 
 
 def _change_width(width: int) -> int:
-    return 20 if width < 90 else 28
+    return 16 if width < 66 else 20 if width < 90 else 28
 
 
 def _decision(each: Decision, width: int, looks: Looks) -> Line:

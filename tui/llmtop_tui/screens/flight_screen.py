@@ -24,7 +24,7 @@ class FlightScreen(TableScreen):
         self.table: TableView[FlightRow] = TableView(
             looks, self._header, self._row, lambda row: row.key, empty="nothing in flight", id="table"
         )
-        self.table.on_open = self.do_open
+        self.table.on_open, self.table.on_moved = self.do_open, self.moved
 
     def chosen(self, rows: Sequence[FlightRow]) -> Sequence[FlightRow]:
         """Return the rows of the snapshot that belong here."""

@@ -40,7 +40,7 @@ class ItemsScreen(TableScreen):
         self.table: TableView[ItemRow] = TableView(
             looks, self._header, self._row, lambda row: row.id, empty="reading the ledger", id="table"
         )
-        self.table.on_open = self.do_open
+        self.table.on_open, self.table.on_moved = self.do_open, self.moved
         self.pages = self._new_pages()
         self._is_busy = False
         self._loaded_at = 0.0

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
+from llmtop.snapshot import FlightRow
+from llmtop_tui.ink import Line
+from llmtop_tui.inspection import Inspection
 from llmtop_tui.key_table import Place
+from llmtop_tui.looks import Looks
 from llmtop_tui.panel import Panel
 from llmtop_tui.panels import (
     cost,
     errors,
+    filters,
     finished,
     history,
+    inspector,
     latency,
     log,
     memory,
@@ -25,6 +32,7 @@ from llmtop_tui.panels import (
 )
 from llmtop_tui.scene import Scene
 from llmtop_tui.screens.flight_screen import FlightScreen
+from llmtop_tui.session import Session
 
 _BOXES = (
     ("memory", memory),
@@ -34,13 +42,23 @@ _BOXES = (
     ("processes", processes),
     ("errors", errors),
 )
+_FILTER_LINES = 10
+"""Of the box of filters, its frame included."""
 
 
 class OverviewScreen(FlightScreen):
-    """Panels above, the table of what is in flight below; tuner, errors and log at its side when wide."""
+    """Panels above, the table of what is in flight below; what is worth a look beside it when wide."""
 
     PLACE: ClassVar[Place] = "overview"
     TAB: ClassVar[str] = "1"
+
+    def __init__(self, session: Session, looks: Looks, hidden: frozenset[str]) -> None:
+        super().__init__(session, looks, hidden)
+        self._inspection = Inspection()
+        self.filters = Panel(filters.lines, looks, title=filters.TITLE, id="filters")
+        self.inspector = Panel(
+            self._inspected, looks, title=lambda *_: inspector.title(self._inspection.row), id="inspector"
+        )
 
     def compose(self) -> ComposeResult:
         looks = self.looks
@@ -59,7 +77,9 @@ class OverviewScreen(FlightScreen):
             id="left",
         )
         right = Vertical(
+            self.inspector,
             Panel(tuner.lines, looks, title=tuner.TITLE, id="tuner"),
+            self.filters,
             Panel(errors.kinds, looks, title=errors.KINDS_TITLE, id="kinds"),
             Panel(log.lines, looks, title=log.TITLE, id="log"),
             id="right",
@@ -68,7 +88,46 @@ class OverviewScreen(FlightScreen):
 
     def show(self, scene: Scene) -> None:
         self.set_class(finished.has_summary(scene), "-ended")
+        chain = scene.snapshot.filters if scene.snapshot else ()
+        self.set_class(bool(chain), "-filtered")
+        self.filters.styles.height = min(len(chain) + 3, _FILTER_LINES)
         super().show(scene)
+        self.look_closer()
+
+    def moved(self) -> None:
+        """The inspector follows the cursor."""
+        self.look_closer()
+
+    def look_closer(self) -> None:
+        """Read what the inspector is to show, where there is an inspector and something new."""
+        if not self.inspector.region:
+            return
+        row = self._inspection.next_row(
+            self.table.rows,
+            self.table.current,
+            self.session.clock(),
+            is_chosen=self._is_chosen(),
+            is_slow=self.has_class("-slow"),
+        )
+        if row is not None:
+            self.inspect(row)
+
+    @work(exclusive=True, exit_on_error=False, group="inspector")
+    async def inspect(self, row: FlightRow) -> None:
+        """Read a row's item and show it."""
+        await self._inspection.read(self.session.door, row, is_chosen=self._is_chosen())
+        self.inspector.redraw()
+
+    def _is_chosen(self) -> bool:
+        """Whether the cursor was put on its row: at the top rows come and go below it."""
+        return self.table.cursor > 0 or self.table.is_following
+
+    def _inspected(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
+        chain = scene.snapshot.filters if scene.snapshot else ()
+        shown = self._inspection
+        return inspector.lines(
+            shown.detail, chain, width, height, looks, fault=shown.fault, has_keys=shown.is_chosen
+        )
 
     def do_bare(self) -> None:
         """`#`: the table alone."""

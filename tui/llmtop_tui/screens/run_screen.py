@@ -43,6 +43,7 @@ _HEIGHTS: Breakpoints = [
     (20, "-short"),
     (30, "-mid"),
     (34, "-roomy"),
+    (38, "-high"),
     (45, "-tall"),
 ]
 

@@ -23,11 +23,10 @@ class TableScreen(TextScreen):
         raise NotImplementedError
 
     def moved(self) -> None:
-        """Called when the cursor has moved."""
+        """Called when the cursor has moved, by a key or the mouse."""
 
     def _move(self, to: str) -> None:
         self.table.move(to)
-        self.moved()
 
     def do_up(self) -> None:
         self._move("up")

@@ -1,0 +1,86 @@
+"""Which screen stands over which: the list of runs, one screen of the run at hand, what was opened on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llmtop_tui.driver import GuardedApp
+from llmtop_tui.key_table import Place
+from llmtop_tui.looks import Looks
+from llmtop_tui.screens.overview import OverviewScreen
+from llmtop_tui.screens.run_screen import RunScreen
+from llmtop_tui.session import Session
+
+
+class Navigator(GuardedApp):
+    """The ways between the screens. The app beside it has the timer, the doors and the ways out."""
+
+    session: Session | None
+    looks: Looks
+    is_slow: bool
+    has_list: bool
+    """Whether a list of runs lies below the run."""
+
+    def redraw(self) -> None:
+        """Draw the newest state on the screen on top."""
+        raise NotImplementedError
+
+    def spawn(self, work: Any) -> None:
+        """Start something that ends with this app."""
+        raise NotImplementedError
+
+    def overview(self) -> OverviewScreen:
+        """The first screen of the run at hand."""
+        assert self.session is not None
+        screen = OverviewScreen(self.session, self.looks, self._hidden())
+        screen.set_class(self.is_slow, "-slow")
+        screen.set_class(not self.looks.has_plot, "-noplot")
+        return screen
+
+    def _hidden(self) -> frozenset[str]:
+        return frozenset() if self.has_list else frozenset({"screen_0"})
+
+    def open_tab(self, number: str) -> None:
+        """Show another screen of the same run; `0` goes back to the list."""
+        if self.session is None:
+            return
+        if number == "0":
+            self._close_run()
+            return
+        if number == "1":
+            screen: RunScreen = self.overview()
+        else:
+            from llmtop_tui.screens.tabs import screen_of  # not needed for the first paint
+
+            screen = screen_of(number)(self.session, self.looks, self._hidden())
+        self.switch_screen(screen)
+        self.call_after_refresh(self.redraw)
+
+    def open_item(self, item_id: str, neighbour: Callable[[int], str | None] | None) -> None:
+        """Show everything about an item on top of the screen at hand."""
+        from llmtop_tui.screens.item import ItemScreen  # not needed for the first paint
+
+        if self.session is not None:
+            self.push_screen(ItemScreen(self.session, self.looks, self._hidden(), item_id, neighbour))
+
+    def open_batch(self, key: str) -> None:
+        """Show what is known of a pack or batch on top of the screen at hand."""
+        from llmtop_tui.screens.batches import BatchScreen  # not needed for the first paint
+
+        if self.session is not None:
+            self.push_screen(BatchScreen(self.session, self.looks, self._hidden(), key))
+
+    def open_help(self) -> None:
+        """Show the keys of the screen at hand."""
+        from llmtop_tui.screens.help import HelpScreen  # imported late: not needed for the first paint
+
+        place: Place = getattr(self.screen, "PLACE", "runs")
+        self.push_screen(HelpScreen(place, self.looks, self._hidden()))
+
+    def _close_run(self) -> None:
+        session, self.session = self.session, None
+        self.pop_screen()
+        if session is not None:
+            self.spawn(session.close())
+        self.call_after_refresh(self.redraw)
