@@ -45,10 +45,15 @@ class Packer:
         self._fresh.append(work)
 
     def take(self, now: float, *, is_last: bool) -> Work | None:
-        """Return the next pack when it is full, or when no more items come; None: not yet."""
+        """Return the next pack when it is full, or when no more items come; None: not yet.
+
+        A last pack waits for items that requests in flight may still free to go with it.
+        """
         if self._size is None:
             self._size = self._choose()
-        if not self.waiting or (self.waiting < self._size and not is_last):
+        ordinary = self._planner.riders + len(self._fresh)
+        is_full = ordinary >= self._size or (is_last and ordinary > 0 and not self._planner.may_free)
+        if not (self._planner.is_due or is_full):
             return None
         gathered: dict[str, Work] = {}
 
@@ -68,7 +73,7 @@ class Packer:
         return self._keep(pack, lambda ids: self._planner.settle(ids, reading), reading.unresolved)
 
     def halve(self, pack: Work) -> int:
-        """A pack came to nothing: its halves are asked; returns how many items that are."""
+        """A pack came to nothing: the fault is looked for by halves; returns how many items are open."""
         return self._keep(pack, self._planner.failed, [part.item.id for part in pack.parts])
 
     def drop(self) -> None:

@@ -10,7 +10,7 @@ import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from submission import BAD, FAULT, PRICE_PUSD, REFUSED, World
+from submission import ANSWER, BAD, FAULT, PRICE_PUSD, REFUSED, World
 
 from llmtop.model import ItemError, Usage
 
@@ -100,15 +100,67 @@ async def test_of_a_cut_answer_the_whole_entries_are_taken_and_the_rest_is_asked
     _own_answers(world, 4)
 
 
-async def test_a_cut_answer_without_a_whole_entry_halves_its_pack() -> None:
+async def test_a_cut_answer_without_a_whole_entry_has_its_pack_searched_by_halves() -> None:
     world = World(4, packs=4)
     world.provider.script(0, replace(_CUT, text='{"answers": [{"id": "0", "answer": "fi'))
 
     await world.run()
 
-    assert world.provider.packs == [(0, 1, 2, 3), (0, 1), (2, 3)]
+    assert world.provider.packs == [(0, 1, 2, 3), (0, 1)]
+    assert len(world.provider.served) == 4
     assert world.paper.ends[1].error_type == "truncated"
     _own_answers(world, 4)
+
+
+async def test_other_packs_go_on_while_an_item_is_searched_and_its_neighbours_ride_with_them() -> None:
+    world = World(160, packs=16, concurrency=2)
+    world.provider.poison = {0}
+
+    await world.run()
+
+    packs = [set(pack) for pack in world.provider.packs]
+    assert len(world.provider.served) <= 10 + math.log2(16) + 2
+    assert packs.index(set(range(8))) <= 3
+    assert any(set(range(8, 16)) < pack for pack in packs)
+    _own_answers(world, 160)
+
+
+async def test_the_healthy_rests_of_the_last_packs_go_together() -> None:
+    world = World(32, packs=16, concurrency=4)
+    world.provider.poison = {0, 16}
+
+    await world.run()
+
+    assert len(world.provider.packs[-1]) == 32 - 16 - 2 * 2
+    assert len(world.provider.served) == 2 + 2 * (math.log2(16) - 1 + 2) + 2
+    _own_answers(world, 32)
+
+
+async def test_a_stop_in_the_middle_of_a_search_loses_nobody() -> None:
+    world = World(32, packs=16, concurrency=4)
+    world.provider.poison = {3}
+    running = asyncio.create_task(world.submitter.run())
+    await asyncio.sleep(2.5)
+
+    world.submitter.stop()
+    await running
+
+    assert 0 < len(world.results) < 32
+    await world.run()
+    assert {seq: result.output for seq, result in world.results.items()} == {
+        seq: f"fine {seq}" for seq in range(32)
+    }
+
+
+async def test_a_half_that_is_refused_is_asked_again_and_the_search_goes_on() -> None:
+    world = World(16, packs=16)
+    world.provider.poison = {9}
+    world.provider.script(0, replace(ANSWER, text="no JSON"), REFUSED, FAULT)
+
+    await world.run()
+
+    assert world.provider.packs[:3] == [tuple(range(16)), tuple(range(8)), tuple(range(8, 12))]
+    _own_answers(world, 16)
 
 
 async def test_a_refused_pack_goes_again_as_it_was() -> None:
@@ -164,8 +216,9 @@ def test_whatever_packs_do_every_item_ends_once_with_its_own_answer(
             world.provider.script(seq, FAULT)
         await world.run()
         _own_answers(world, count)
-        spoilers = len([seq for seq in {*poison, *forgets} if seq < count])
-        extra = 2 * spoilers * math.ceil(math.log2(size)) + spoilers + len(faults)
+        depth = math.ceil(math.log2(size))
+        extra = len([seq for seq in poison if seq < count]) * (depth + 2)
+        extra += len([seq for seq in forgets if seq < count]) * (depth + 1) + len(faults)
         assert len(world.provider.served) <= math.ceil(count / size) + extra
 
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
