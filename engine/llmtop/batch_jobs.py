@@ -167,8 +167,10 @@ class OpenLine:
     """Of its item, before this one."""
     tries: int
     """Of them, those that used up a try."""
-    cost_pusd: int
-    """Paid for its item before."""
+    first_sent_at: float
+    """Of its item, wall clock; 0: never before."""
+    cost_pusd: int | None
+    """Paid for its item before; None: a price was unknown."""
 
 
 class BatchProvider(Protocol):

@@ -217,6 +217,17 @@ class Attempt:
 
 
 @value(frozen=True, slots=True)
+class ItemPast:
+    """What an item without a result went through before, in this start or an earlier one."""
+
+    sends: int
+    cost_pusd: int | None
+    """Its shares of what was paid for it; None: a price was unknown."""
+    first_sent_at: float
+    """Wall clock, seconds since the epoch."""
+
+
+@value(frozen=True, slots=True)
 class AttemptEnd:
     """How an attempt ended."""
 
@@ -238,6 +249,8 @@ class AttemptEnd:
     """The raw answer, cut to what the ledger keeps."""
     is_same: bool | None = None
     """Of a check: whether the item's answer alone agrees with the one in its pack; None: no check."""
+    owed: tuple[tuple[int, int | None], ...] = ()
+    """(seq, pico-dollars or None) of items that go on: shares of the cost, for results to come."""
 
 
 @value(frozen=True, slots=True)

@@ -33,6 +33,26 @@ async def test_the_cost_in_the_ledger_is_the_providers_bill_to_the_last_digit(de
         assert int(line_sum * PUSD_PER_USD) == server.books.billed_pusd
 
 
+async def test_an_item_that_is_asked_again_by_hand_tells_all_its_calls_and_all_they_cost(desk: Desk) -> None:
+    desk.items(12)
+    async with simulator(faults={"length": 1.0}, fault_tries=1) as server:
+        config = desk.config(server.base_url, retry={"max_attempts": 1})
+        assert (await desk.llmtop("run", config)).code == 7
+        failed = {result["id"]: result for result in desk.results()}
+        assert {result["status"] for result in failed.values()} == {"failed"}
+
+        assert (await desk.llmtop("retry", "latest", "--failed")).code == 0
+        assert await desk.goes_on(config) == 0
+
+        results = desk.results()
+        assert {result["attempts"] for result in results} == {2}
+        assert all(
+            Decimal(result["cost_usd"]) > Decimal(failed[result["id"]]["cost_usd"]) for result in results
+        )
+        total = sum(Decimal(result["cost_usd"]) for result in results)
+        assert int(total * PUSD_PER_USD) == _spent(desk) == server.books.billed_pusd
+
+
 @pytest.mark.parametrize("on_limit", ["pause", "stop"])
 async def test_the_cap_is_never_passed_at_concurrency_50_and_a_higher_one_goes_on(
     desk: Desk, on_limit: str

@@ -34,6 +34,14 @@ def _assert_own_answers(desk: Desk, ids: list[str]) -> None:
     assert strays == []
 
 
+def _assert_results_tell_all_sends_and_costs(desk: Desk) -> None:
+    """Over all starts: what the items say they took is what the calls took."""
+    results = desk.results()
+    sends = dict(desk.rows("SELECT items.id, COUNT(*) FROM sends JOIN items USING (seq) GROUP BY seq"))
+    assert {row["id"]: row["attempts"] for row in results} == sends
+    assert int(sum(Decimal(row["cost_usd"]) for row in results) * PUSD_PER_USD) == _spent(desk)
+
+
 def _spent(desk: Desk) -> int:
     return int(desk.rows("SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts")[0][0])
 
@@ -160,6 +168,7 @@ async def test_a_killed_packed_run_goes_on_and_keeps_each_item_once(desk: Desk) 
         assert 0 < lost <= 4
         twice = sum(1 for times in server.books.served_ids.values() if times > 1)
         assert twice <= lost * _SIZE
+        _assert_results_tell_all_sends_and_costs(desk)
 
 
 async def test_concurrency_and_pack_size_reach_the_provider_and_so_does_a_live_change(desk: Desk) -> None:

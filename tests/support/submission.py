@@ -18,6 +18,7 @@ from llmtop.model import (
     ErrorType,
     Item,
     ItemError,
+    ItemPast,
     Outcome,
     ProviderError,
     RawReply,
@@ -100,6 +101,9 @@ class Source:
         seq = self._pass.popleft()
         self.taken.append(seq)
         return Item(seq, str(seq), {})
+
+    def past(self, item: Item) -> ItemPast | None:
+        """Nothing was ever sent before."""
 
     def refill(self) -> bool:
         """Begin a pass over what has no result."""

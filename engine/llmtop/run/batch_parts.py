@@ -74,7 +74,7 @@ def batch_side(
     settings, ledger = run.config.batch, run.ledger
     own = LedgerJobBooks(ledger, run.opened.source, books)
     which: Literal["free", "fresh"] = "fresh" if is_spilling else "free"
-    feed = LedgerFeed(run.opened.source, lambda after, limit: ledger.pending(after, limit, which))
+    feed = LedgerFeed(run.opened.source, ledger, which)
     rng = random.Random(run.id)
     said = jobs.provider.limits
     filler = Filler(

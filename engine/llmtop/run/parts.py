@@ -148,7 +148,7 @@ def assemble(
     else:
         which: Pending = "spilled" if is_batch else "free"
         realtime = RealtimeSubmitter(
-            feed=LedgerFeed(run.opened.source, lambda after, limit: run.ledger.pending(after, limit, which)),
+            feed=LedgerFeed(run.opened.source, run.ledger, which),
             line=line,
             exchange=exchange,
             books=books,

@@ -219,9 +219,9 @@ class BatchReceiver:
             wire=_NO_WIRE,
             ready_at=0.0,
             sends=line.sends + 1,
-            cost_pusd=line.cost_pusd + (cost or 0),
-            is_cost_known=cost is not None,
-            first_sent_at=job.record.created_at or job.record.intended_at,
+            cost_pusd=(line.cost_pusd or 0) + (cost or 0),
+            is_cost_known=cost is not None and line.cost_pusd is not None,
+            first_sent_at=line.first_sent_at or job.record.created_at or job.record.intended_at,
         )
         result = result_of(
             work, status, output=output, error=error, answer=answer, usage=usage, model=self._exchange.model,
@@ -243,6 +243,8 @@ class BatchReceiver:
         job.errors.pop(line.seq, None)
         self.uncommitted += 1
         outcome = end.error_type or "answered"
+        if result is None and cost != 0:
+            end = replace(end, owed=((line.seq, cost),))
         committed = partial(self._committed, job, line, end, result, usage, cost)
         self._books.line(job.record.number, outcome, attempt, end, result, committed)
 

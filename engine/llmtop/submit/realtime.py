@@ -227,7 +227,11 @@ class RealtimeSubmitter:
         item = self._feed.take()
         if item is None:
             return None
-        return Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
+        work = Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
+        if (past := self._feed.past(item)) is not None:
+            work.sends, work.first_sent_at = past.sends, past.first_sent_at
+            work.cost_pusd, work.is_cost_known = past.cost_pusd or 0, past.cost_pusd is not None
+        return work
 
     async def _packed(self, work: Work) -> Work | None:
         """Gather a single work; return the pack that is full with it, or the work where it goes alone."""

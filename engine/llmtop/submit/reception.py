@@ -39,7 +39,7 @@ from llmtop.submit.landing import (
 )
 from llmtop.submit.packer import Packer
 from llmtop.submit.settlement import Settlement
-from llmtop.submit.shares import Share, pack_id_of, shares_of
+from llmtop.submit.shares import Share, owed_by, pack_id_of, shares_of
 from llmtop.submit.work import Exchange, Flight, Halt, HaltReason, Work
 
 
@@ -172,6 +172,8 @@ class Reception:
             for member, output in outputs
         ]
         results = [result for result in judged if result is not None]
+        if len(results) < items:
+            end = replace(end, owed=owed_by(shares, [result.seq for result in results]))
         self.settlement.finish(flight, results, end, usage, cost, latency_s)
         for member, output in outputs if work.parts else ():
             if (check := self.checks.of(member, output, now)) is not None:
@@ -225,7 +227,7 @@ class Reception:
     ) -> None:
         at = self._wall()
         work = flight.work
-        usage, cost = self.settlement.price_of_failure(flight, error, at)
+        usage, cost, owed = self.settlement.price_of_failure(flight, error, at)
         self._count(work, error, now)
         flight.lease.finish(
             Report(
@@ -241,7 +243,6 @@ class Reception:
                 cost_pusd=cost,
             )
         )
-        end = end_of_error(flight.attempt, error, at, latency_s, usage, cost, body)
         verdict = self._retry.decide(
             error,
             tries_used=work.tries,
@@ -249,6 +250,10 @@ class Reception:
             refusals=work.refusals,
             has_ever_succeeded=self._has_succeeded,
         )
+        is_final = isinstance(verdict, GiveUp) and not work.parts
+        end = end_of_error(flight.attempt, error, at, latency_s, usage, cost, body)
+        if owed and not is_final and not work.is_check:
+            end = replace(end, owed=owed)
         is_spoiled = error.outcome is Outcome.PARTIAL or isinstance(verdict, GiveUp)
         if is_spoiled and work.parts and self.packer is not None:
             self.packer.halve(work)

@@ -17,7 +17,7 @@ from llmtop.policy.meters import RunMeters
 from llmtop.policy.pricing import is_sound
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.landing import aborted, is_maybe_billed
-from llmtop.submit.shares import landed_of, shares_of
+from llmtop.submit.shares import landed_of, owed_by, shares_of
 from llmtop.submit.work import Books, Flight, Landed
 
 if TYPE_CHECKING:
@@ -71,14 +71,17 @@ class Settlement:
 
     def price_of_failure(
         self, flight: Flight, error: ProviderError, at: float
-    ) -> tuple[Usage | None, int | None]:
-        """Return what a failed call is known to have used and cost; (None, 0): nothing."""
+    ) -> tuple[Usage | None, int | None, tuple[tuple[int, int | None], ...]]:
+        """Return what a failed call is known to have used and cost, and what of it each item owes.
+
+        (None, 0, ()): nothing.
+        """
         if error.usage is None and error.cost_pusd is None:
-            return None, 0
+            return None, 0, ()
         usage = self.billable(flight, error.usage, "")
         cost = self.accounts.price(usage, error.cost_pusd, at)
-        shares_of(flight.work, [], usage, cost, 0)
-        return usage, cost
+        shares = shares_of(flight.work, [], usage, cost, 0)
+        return usage, cost, owed_by(shares, ())
 
     def _settle(
         self, flight: Flight, error: ProviderError | None, usage: Usage | None, cost: int | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +63,13 @@ def shares_of(
         member.item.seq: Share(own_usage, own_cost, own_time)
         for member, own_usage, own_cost, own_time in zip(members, usages, costs, times, strict=True)
     }
+
+
+def owed_by(shares: Mapping[int, Share], settled: Collection[int]) -> tuple[tuple[int, int | None], ...]:
+    """Return what the items that go on owe: those that are not `settled` (by seq), with their shares."""
+    return tuple(
+        (seq, share.cost_pusd) for seq, share in shares.items() if share.cost_pusd != 0 and seq not in settled
+    )
 
 
 def pack_id_of(flight: Flight) -> str | None:

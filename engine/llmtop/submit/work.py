@@ -16,6 +16,7 @@ from llmtop.model import (
     AttemptEnd,
     Item,
     ItemError,
+    ItemPast,
     ItemStatus,
     ProviderError,
     RawReply,
@@ -128,6 +129,9 @@ class Feed(Protocol):
 
     def take(self) -> Item | None:
         """Return the next item, or None when all have been given out."""
+
+    def past(self, item: Item) -> ItemPast | None:
+        """Return what a given-out item went through before; None: it was never sent."""
 
     def refill(self) -> bool:
         """Look again for items without a result: True when there are some. Only while all is at rest."""

@@ -77,6 +77,11 @@ _ENDS = Statement(
 )
 _PACKED = insert("packed", "seq", "attempt_id")
 _CHECKS = insert("checks", "attempt_id", "is_same")
+_OWED = Statement(
+    "INSERT INTO owed (seq, cost_pusd) VALUES",
+    2,
+    "ON CONFLICT (seq) DO UPDATE SET cost_pusd = owed.cost_pusd + excluded.cost_pusd",
+)
 _RESPONSES = insert("responses", "attempt_id", "body", "body_bytes")
 _RESULTS = insert(
     "results",
@@ -87,7 +92,9 @@ _RESULTS = insert(
 _LINES = insert("lines", "seq", "line")
 _DECISIONS = insert("decisions", "at", "what", "old", "new", "why", "origin")
 _COMMANDS = insert("commands", "at", "verb", "origin", "arguments", "is_ok", "message")
-_STATEMENTS = (*(_ATTEMPTS, _PACKED, _ENDS, _CHECKS, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS),)
+_STATEMENTS = (
+    *(_ATTEMPTS, _PACKED, _ENDS, _CHECKS, _OWED, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS),
+)
 
 
 class Batch:
@@ -167,6 +174,7 @@ class Batch:
         )
         if end.is_same is not None:
             self._rows[_CHECKS].append((end.id, end.is_same))
+        self._rows[_OWED].extend(end.owed)
         if end.body is not None:
             self._rows[_RESPONSES].append((end.id, end.body[:KEPT_BODY_BYTES], len(end.body)))
 

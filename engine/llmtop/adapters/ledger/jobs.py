@@ -112,14 +112,18 @@ def read_open_lines(
         choice, values = f"seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", tuple(seqs)  # type: ignore[assignment]
     rows = connection.execute(
         f"""SELECT seq, reserved_pusd,
-            (SELECT COUNT(*) FROM attempts WHERE attempts.seq = batch_items.seq),
-            (SELECT COUNT(*) FROM attempts WHERE attempts.seq = batch_items.seq
+            (SELECT COUNT(*) FROM sends WHERE sends.seq = batch_items.seq),
+            (SELECT COUNT(*) FROM sends WHERE sends.seq = batch_items.seq
                 AND outcome NOT LIKE 'refused.%' AND COALESCE(error_type, '') <> 'cancelled'),
-            (SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts WHERE attempts.seq = batch_items.seq)
-        FROM batch_items WHERE batch = ? AND outcome IS NULL AND {choice}""",
+            COALESCE((SELECT MIN(started_at) FROM sends WHERE sends.seq = batch_items.seq), 0.0),
+            owed.seq IS NULL, owed.cost_pusd
+        FROM batch_items LEFT JOIN owed USING (seq) WHERE batch = ? AND outcome IS NULL AND {choice}""",
         (number, *values),
     ).fetchall()
-    return [OpenLine(*row) for row in rows]
+    return [
+        OpenLine(seq, reserved_pusd, sends, tries, first_sent_at, 0 if is_free else cost_pusd)
+        for seq, reserved_pusd, sends, tries, first_sent_at, is_free, cost_pusd in rows
+    ]
 
 
 def read_open_reserved(connection: sqlite3.Connection, number: int) -> int:

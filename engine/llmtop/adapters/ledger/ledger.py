@@ -28,6 +28,7 @@ from llmtop.adapters.ledger.jobs import (
 )
 from llmtop.adapters.ledger.lock import RunLock
 from llmtop.adapters.ledger.output import Output
+from llmtop.adapters.ledger.past import read_last_sent, read_past
 from llmtop.adapters.ledger.records import Entry, RunRecord, Totals
 from llmtop.adapters.ledger.requeue import renew_record, requeue
 from llmtop.adapters.ledger.totals import (
@@ -41,7 +42,7 @@ from llmtop.adapters.ledger.totals import (
 from llmtop.adapters.ledger.writer import Callback, Writer
 from llmtop.batch_jobs import BatchRecord, OpenLine
 from llmtop.errors import LlmtopError, StateError
-from llmtop.model import ItemStatus, RunCounts
+from llmtop.model import ItemPast, ItemStatus, RunCounts
 
 _CLOSE_PATIENCE_S = 5.0  # for a database that somebody else has locked: a polite stop has 10 s in all
 
@@ -251,11 +252,15 @@ class Ledger:
                 for seq in seqs
             ]
 
-    def sends(self, seq: int) -> int:
-        """Return how often this item was sent so far, over all starts."""
+    def past(self, seq: int) -> ItemPast | None:
+        """Return what this item went through so far, over all starts; None: it was never sent."""
         with in_words(self.path):
-            row = self._reader.execute("SELECT COUNT(*) FROM sends WHERE seq = ?", (seq,)).fetchone()
-        return int(row[0])
+            return read_past(self._reader, seq)
+
+    def last_sent(self) -> int:
+        """Return the highest seq that was ever sent; -1: none was."""
+        with in_words(self.path):
+            return read_last_sent(self._reader)
 
     def counts(self) -> RunCounts:
         """Count items by what they came to."""

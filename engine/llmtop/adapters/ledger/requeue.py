@@ -29,6 +29,11 @@ def requeue(
         _choose(connection, statuses, ids)
         taken = _count(connection)
         if taken.total:
+            connection.execute(
+                """INSERT INTO owed SELECT seq, cost_pusd FROM results
+                WHERE seq IN (SELECT seq FROM temp.chosen) AND (cost_pusd IS NULL OR cost_pusd <> 0)
+                ON CONFLICT (seq) DO UPDATE SET cost_pusd = excluded.cost_pusd"""
+            )
             connection.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM temp.chosen)")
             connection.execute("DELETE FROM results WHERE seq IN (SELECT seq FROM temp.chosen)")
             for file in output.files:

@@ -189,7 +189,15 @@ BATCHES_VERSION = 4
 _MEMBERS = ("CREATE INDEX packed_by_attempt ON packed (attempt_id)",)
 """So that the items of a pack are found without reading all packs."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS)
+_OWED = (
+    """CREATE TABLE owed (
+        seq INTEGER PRIMARY KEY,
+        cost_pusd BIGINT
+    )""",
+)
+"""What an item has cost before the call that brings its result; NULL: unknown."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS, _OWED)
 """Step n brings a file from version n to version n + 1."""
 
 
