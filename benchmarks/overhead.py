@@ -38,7 +38,7 @@ from llmtop.adapters.secrets import Secret
 from llmtop.adapters.simulator.profiles import load_profile
 from llmtop.adapters.simulator.server import SimulatedProvider
 from llmtop.config.schema import ProviderConfig
-from llmtop.control.process import ease_collector, fastest_loop
+from llmtop.control.process import ease_collector, fastest_loop, keep_one_heap
 from llmtop.model import Answer, ChatRequest, RawReply
 
 _KEY = "sk-benchmark-0123456789"
@@ -150,6 +150,7 @@ async def _engine(load: Load, viewer: str | None) -> Mapping[str, float]:
     with prepared(load.base_url, load.concurrency, _SYSTEM, load.texts()) as config:
         started, cpu_before = time.perf_counter(), _cpu_s()
         ease_collector()
+        keep_one_heap()
         seen = await run_engine(config, load.requests, viewer)
         return {"seconds": time.perf_counter() - started, "cpu_s": _cpu_s() - cpu_before, **seen}
 

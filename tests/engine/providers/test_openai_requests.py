@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from chat_answers import COMPATIBLE
 
 from llmtop.adapters.providers.catalog import wire_format
+from llmtop.adapters.providers.encoding import encode
 from llmtop.errors import ConfigError
 from llmtop.model import ChatRequest
 
@@ -103,3 +105,15 @@ def test_the_key_goes_into_the_one_header_that_the_server_reads(
 def test_a_kind_without_a_wire_format_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="not available yet"):
         wire_format("local", None)
+
+
+def test_the_body_of_a_long_text_takes_no_more_memory_than_its_bytes() -> None:
+    text = "long words " * 20_000
+    tracemalloc.start()
+    try:
+        body = encode({"text": text})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 1.5 * len(body)

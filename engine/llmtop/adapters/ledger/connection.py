@@ -16,6 +16,9 @@ DATABASE_NAME = "run.db"
 
 BUSY_WAIT_S = 1.0  # how long SQLite itself waits for a lock; whoever needs more patience asks again
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
+_PAGES_IN_MEMORY_BYTES = 8 * 1024 * 1024
+"""Of all ledgers of a process together: beyond it SQLite reuses a page before it takes another, so that
+twenty runs hold hardly more than one. One ledger alone never comes near it."""
 
 _FULL = frozenset({sqlite3.SQLITE_FULL})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -133,6 +136,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise StateError(str(path), f"cannot keep a write-ahead log (mode {mode})", "use a local disk")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+        connection.execute(f"PRAGMA soft_heap_limit = {_PAGES_IN_MEMORY_BYTES}")
     except BaseException:
         connection.close()
         raise
