@@ -113,3 +113,26 @@ async def test_everything_a_run_leaves_is_private_whatever_the_umask(desk: Desk)
     assert loose == []
     assert len(sockets) == 1
     assert not list(desk.home_folder.rglob("*.sock"))
+
+
+async def test_more_concurrency_than_open_files_is_refused_at_the_start_and_live(desk: Desk) -> None:
+    desk.items(400)
+
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+
+    async with simulator(latency_s=0.05) as server:
+        wide = desk.config(server.base_url, execution={"concurrency": 150})
+        said = await ended(await desk.started("run", wide, preexec_fn=few_files))
+        assert said.code == 2
+        assert "execution.concurrency" in said.err and "ulimit -n 214" in said.err
+        assert server.books.received == 0
+
+        narrow = desk.config(server.base_url, "narrow", execution={"concurrency": 4})
+        run = await desk.started("run", narrow, preexec_fn=few_files)
+        await until(lambda: server.books.served >= 4)
+        refused = await desk.llmtop("set", "narrow", "concurrency=150")
+        taken = await desk.llmtop("set", "narrow", "concurrency=136")
+        assert (refused.code, taken.code) == (2, 0), refused.err + taken.err
+        assert "may open 200 files" in refused.err and "136 at the most" in refused.err
+        assert (await ended(run)).code == 0

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import BinaryIO
 
+from llmtop.adapters import open_files
 from llmtop.adapters.home import Home
 from llmtop.adapters.http_batches import BatchTransport
 from llmtop.adapters.prices import find_prices
@@ -38,8 +38,6 @@ from llmtop.run.run import Run
 from llmtop.snapshot import RunLine, Snapshot
 
 _TICK_S = 1.0
-_FILES_BESIDE_REQUESTS = 64
-"""Open files that are not connections to the provider: database, output, socket, viewers, logs."""
 _SEVERITY = (1, 4, 5, 2, 3, 6, 8, 143, 130, 129, 7, 0)
 """Exit codes, worst first: several runs end with the worst of theirs."""
 
@@ -79,7 +77,7 @@ class Engine:
         return f"<Engine {list(self.runs.values())}>"
 
     async def __aenter__(self) -> Engine:
-        raise_file_limit()
+        open_files.raise_limit()
         self.host.read(time.monotonic())
         await self._stack.__aenter__()
         await self._stack.enter_async_context(self._simulators)
@@ -278,20 +276,11 @@ def _assembled(
     return assemble(run, exchange, checked.pricer, estimates, caching, jobs)
 
 
-def raise_file_limit() -> None:
-    """Take as many open files as the system gives us: every connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _check_files(config: RunConfig) -> None:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = config.execution.concurrency.high
-    if soft != resource.RLIM_INFINITY and most + _FILES_BESIDE_REQUESTS > soft:
+    high, most = config.execution.concurrency.high, open_files.most_requests()
+    if most is not None and high > most:
         raise ConfigError(
             "execution.concurrency",
-            f"may reach {most}, and this process may open {soft} files",
-            f"raise the limit (`ulimit -n {most + _FILES_BESIDE_REQUESTS}`) or lower the concurrency",
+            f"may reach {high}, and this process may open {open_files.limit()} files",
+            f"raise the limit (`ulimit -n {high + open_files.BESIDE_REQUESTS}`) or lower the concurrency",
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from llmtop.adapters import open_files
 from llmtop.model import Change, Decision
 from llmtop.policy.limiter import Resource
 from llmtop.policy.pricing import pusd, usd
@@ -42,6 +43,11 @@ def _concurrency(run: Run, text: str, origin: str) -> Planned:
     if text == "auto":
         raise BadKnob("concurrency=auto: hand it back to the tuner with tuner=on")
     number = _whole("concurrency", text, 1, MAX_CONCURRENCY)
+    if (most := open_files.most_requests()) is not None and number > most:
+        raise BadKnob(
+            f"concurrency={number}: the engine may open {open_files.limit()} files; {most} at the most,"
+            f" or start it again behind `ulimit -n {number + open_files.BESIDE_REQUESTS}`"
+        )
     old = run.lane.concurrency
     return Change("concurrency", str(old), str(number)), lambda: run.lane.set(concurrency=number, by=origin)
 
