@@ -60,6 +60,10 @@ def _check_provider(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
             f'has no effect with kind = "{kind}"',
             'Set kind = "simulator", or take it out.',
         )
+    if "provider.server" in read and kind not in (None, "openai"):
+        yield ConfigError(
+            "provider.server", f'has no effect with kind = "{kind}"', 'Set kind = "openai", or take it out.'
+        )
     if kind == "anthropic":
         yield from _check_anthropic(read)
     for name, value in read.get("provider.headers", {}).items():

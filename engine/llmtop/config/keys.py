@@ -37,6 +37,9 @@ KEYS: Mapping[str, Key] = {
         values.choice(("openai", "anthropic", "gemini", "simulator"), later=("local",)), "text"
     ),
     "provider.base_url": Key(values.filled_text, "text"),
+    "provider.server": Key(
+        values.choice(("openai", "azure", "groq", "together", "mistral", "compatible")), "text"
+    ),
     "provider.model": Key(values.one_line(200), "text"),
     "provider.api_key_env": Key(values.text, "text"),
     "provider.api_key_file": Key(values.filled_text, "path"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "simulator", "local"]
+ServerName = Literal["openai", "azure", "groq", "together", "mistral", "compatible"]
 Mode = Literal["realtime", "batch", "auto"]
 
 
@@ -38,6 +39,8 @@ class ProviderConfig:
     kind: ProviderKind = "openai"
     base_url: str | None = None
     """None: the kind's own address."""
+    server: ServerName | None = None
+    """Whose ways an OpenAI-compatible server has; None: its host name tells."""
     model: str = ""
     api_key_env: str | None = None
     """Variable that holds the key; None: the kind's own (`OPENAI_API_KEY` ...)."""

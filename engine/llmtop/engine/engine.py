@@ -140,7 +140,7 @@ class Engine:
     async def _add(self, opened: Opened) -> None:
         config, checked = opened.config, opened.checked
         base_url = self._simulators.address(config) or effective_base_url(config.provider) or ""
-        wire = wire_format(config.provider.kind, base_url)
+        wire = wire_format(config.provider.kind, base_url, config.provider.server)
         transport = await self._stack.enter_async_context(
             BatchTransport(
                 base_url,

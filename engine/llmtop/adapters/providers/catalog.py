@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from llmtop.adapters.providers.anthropic import AnthropicFormat
-from llmtop.adapters.providers.batches import AnthropicBatches, BatchWire, GeminiBatches, OpenAIBatches
+from llmtop.adapters.providers.batches import (
+    AnthropicBatches,
+    BatchWire,
+    GeminiBatches,
+    MistralBatches,
+    OpenAIBatches,
+)
 from llmtop.adapters.providers.gemini import GeminiFormat
 from llmtop.adapters.providers.openai import OpenAIFormat, openai_format
 from llmtop.adapters.providers.wire import WireFormat
 from llmtop.batch_jobs import BatchProvider
-from llmtop.config.schema import ProviderKind
+from llmtop.config.schema import ProviderKind, ServerName
 from llmtop.errors import ConfigError
 
 
-def wire_format(kind: ProviderKind, base_url: str | None) -> WireFormat:
+def wire_format(kind: ProviderKind, base_url: str | None, server: ServerName | None = None) -> WireFormat:
     """Return the words of a provider kind at `base_url` (None: the kind's own address).
 
+    `server`: whose ways an OpenAI-compatible server has; None: its host name tells.
     The simulator speaks OpenAI's format and needs no key. Raises ConfigError for a kind without one.
     """
     if kind == "openai":
-        return openai_format(base_url)
+        return openai_format(base_url, server)
     if kind == "simulator":
         return OpenAIFormat(base_url or "", name="simulator")
     if kind == "anthropic":
@@ -31,7 +38,7 @@ def wire_format(kind: ProviderKind, base_url: str | None) -> WireFormat:
 def batch_provider(format_: WireFormat, wire: BatchWire) -> BatchProvider:
     """Return the batch jobs of whoever speaks `format_`. Raises ConfigError where there are none."""
     if isinstance(format_, OpenAIFormat):
-        return OpenAIBatches(wire, format_)
+        return (MistralBatches if format_.server == "mistral" else OpenAIBatches)(wire, format_)
     if isinstance(format_, AnthropicFormat):
         return AnthropicBatches(wire, format_)
     if isinstance(format_, GeminiFormat):

@@ -18,6 +18,7 @@ from llmtop.adapters.providers.servers import ServerProfile, profile_of
 from llmtop.adapters.providers.spent import cost_pusd_of, usage_of
 from llmtop.adapters.providers.strict_json import InvalidBody, parse
 from llmtop.config.kinds import KINDS
+from llmtop.config.schema import ServerName
 from llmtop.model import (
     Answer,
     ChatRequest,
@@ -40,14 +41,22 @@ _NO_COMPLAINT = Complaint()
 class OpenAIFormat:
     """One server's OpenAI format. Stateless; `read` never raises."""
 
-    def __init__(self, base_url: str, *, name: str = "openai", default_key_env: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        name: str = "openai",
+        default_key_env: str | None = None,
+        server: ServerName | None = None,
+    ) -> None:
+        """`server`: whose ways the server has; None: the host name tells."""
         self.name = name
         self.default_base_url = base_url
         self.default_key_env = default_key_env
-        self._server: ServerProfile = profile_of(base_url)
+        self._server: ServerProfile = profile_of(base_url, server)
 
     @property
-    def server(self) -> str:
+    def server(self) -> ServerName:
         """The name of the server behind the address; "compatible" where it is not a known one."""
         return self._server.name
 
@@ -60,14 +69,12 @@ class OpenAIFormat:
 
     def build(self, request: ChatRequest) -> WireRequest:
         """Put a request into OpenAI's words; `extra` comes last and wins, `raw_body` goes as it is."""
-        if request.raw_body is not None:
-            body = dict(request.raw_body)
-            body.setdefault("model", request.model)
-        else:
-            body = self._body(request)
-        return WireRequest(path=_PATH, body=encode(body), headers=_HEADERS)
+        return WireRequest(path=_PATH, body=encode(self.body(request)), headers=_HEADERS)
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """Return the body of a call, or of a line of a batch."""
+        if request.raw_body is not None:
+            return {"model": request.model, **request.raw_body}
         body: dict[str, Any] = {"model": request.model, "messages": list(request.messages)}
         if request.temperature is not None:
             body["temperature"] = request.temperature
@@ -210,7 +217,7 @@ def _blank_reason(message: Mapping[str, Any]) -> str:
     return "the answer is empty"
 
 
-def openai_format(base_url: str | None) -> OpenAIFormat:
+def openai_format(base_url: str | None, server: ServerName | None = None) -> OpenAIFormat:
     """Return the format for `base_url`; None: OpenAI itself."""
     kind = KINDS["openai"]
-    return OpenAIFormat(base_url or kind.base_url or "", default_key_env=kind.api_key_env)
+    return OpenAIFormat(base_url or kind.base_url or "", default_key_env=kind.api_key_env, server=server)

@@ -1,6 +1,7 @@
 """What differs between servers that speak the OpenAI format, found by their host name.
 
-A server that is not named here gets `_COMPATIBLE`. Everything can be overruled by `request.extra`.
+A server that is not named here gets `_COMPATIBLE`; `provider.server` says it for a gateway. Everything
+can be overruled by `request.extra`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
+
+from llmtop.config.schema import ServerName
 
 _DAY_S = 86_400.0
 _MINUTE_S = 60.0
@@ -17,7 +20,7 @@ _MINUTE_S = 60.0
 class ServerProfile:
     """One server's ways."""
 
-    name: str
+    name: ServerName
     host_ends: tuple[str, ...]
     """Host names, or their ends after a dot."""
     token_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -45,11 +48,17 @@ _PROFILES = (
     ),
     ServerProfile("groq", ("api.groq.com",), requests_window_s=_DAY_S),
     ServerProfile("together", ("api.together.ai", "api.together.xyz")),
+    ServerProfile("mistral", ("api.mistral.ai",)),
 )
 
 
-def profile_of(base_url: str) -> ServerProfile:
-    """Return the profile of the server behind `base_url`; an unreadable address is a compatible server."""
+def profile_of(base_url: str, server: ServerName | None = None) -> ServerProfile:
+    """Return the profile of the server behind `base_url`; an unreadable address is a compatible server.
+
+    `server`: said by the user, for a gateway under another name.
+    """
+    if server is not None:
+        return next((profile for profile in _PROFILES if profile.name == server), _COMPATIBLE)
     try:
         host = (urlsplit(base_url).hostname or "").rstrip(".")
     except ValueError:

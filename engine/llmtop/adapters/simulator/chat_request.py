@@ -56,6 +56,15 @@ def parse_call(raw: bytes, profile: Profile, patterns: Patterns) -> ChatCall:
     return read_call(body, profile, patterns)
 
 
+def parse_named_call(raw: bytes, model: str, profile: Profile, patterns: Patterns) -> ChatCall:
+    """As `parse_call`, where the address names the model. Raises Complaint."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise complaints.not_json() from None
+    return read_call({**body, "model": model} if isinstance(body, dict) else body, profile, patterns)
+
+
 def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:
     """Return the request of a parsed body: of a call, or of a line of a batch. Raises Complaint."""
     if not isinstance(body, dict):

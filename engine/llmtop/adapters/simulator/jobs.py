@@ -55,7 +55,7 @@ class Job:
         return "cut" if self.completion.finish_reason == "length" else "served"
 
 
-def reply(status: int, body: dict[str, Any], headers: dict[str, str]) -> web.Response:
+def reply(status: int, body: dict[str, Any] | list[Any], headers: dict[str, str]) -> web.Response:
     """Return a JSON answer."""
     return web.Response(status=status, body=orjson.dumps(body), headers=headers, content_type=delivery.JSON)
 

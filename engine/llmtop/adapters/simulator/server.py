@@ -31,10 +31,12 @@ from llmtop.adapters.simulator.batches.anthropic_api import AnthropicBatches
 from llmtop.adapters.simulator.batches.desk import BatchDesk
 from llmtop.adapters.simulator.batches.gemini_api import GeminiBatches
 from llmtop.adapters.simulator.batches.openai_api import OpenAIBatches
+from llmtop.adapters.simulator.batches.styles import STYLES
 from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import OPENAI, Dialect
 from llmtop.adapters.simulator.gemini_words import GEMINI
+from llmtop.adapters.simulator.houses import visit_of
 from llmtop.adapters.simulator.jobs import failure_of, reply
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import changed
@@ -49,7 +51,7 @@ _SHUTDOWN_S = 0.02
 
 _GENERATE = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):generateContent")
 
-_Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_Route = Callable[[web.BaseRequest, Dialect], Awaitable[web.StreamResponse]]
 
 
 class BatchApi(Protocol):
@@ -77,14 +79,14 @@ class SimulatedProvider:
         self._service = Service(with_seed(profile, seed), clock)
         self._desk = BatchDesk(self._service, clock)
         self._batches: dict[str, BatchApi] = {
-            "openai": OpenAIBatches(self._desk),
+            **{style.api: OpenAIBatches(self._desk, style) for style in STYLES},
             "anthropic": AnthropicBatches(self._desk),
             "gemini": GeminiBatches(self._desk),
         }
         self._runner: web.ServerRunner | None = None
         self._routes: dict[tuple[str, str], _Route] = {
             ("POST", "/v1/chat/completions"): self._chat,
-            ("POST", "/v1/messages"): self._message,
+            ("POST", "/v1/messages"): self._chat,
             ("POST", "/chat/completions"): self._chat,
             ("GET", "/v1/models"): self._models,
             ("GET", "/models"): self._models,
@@ -158,11 +160,20 @@ class SimulatedProvider:
         self._desk.reset()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        visit = visit_of(request.path)
+        if visit is None:
+            return await self._answer(request, dialect_of(request), "")
+        here = request.clone(rel_url=request.rel_url.with_path(visit.path, keep_query=True))
+        return await self._answer(here, visit.dialect, visit.model)
+
+    async def _answer(self, request: web.BaseRequest, dialect: Dialect, model: str) -> web.StreamResponse:
+        """Answer in a dialect. `model`: where the address names it."""
         route = self._routes.get((request.method, request.path))
-        dialect = dialect_of(request)
         try:
+            if model and route == self._chat:
+                return await self._service.chat(request, dialect, model)
             if route is not None:
-                return await route(request)
+                return await route(request, dialect)
             answer = await self._other(request, dialect)
         except web.HTTPRequestEntityTooLarge:
             return reply(*dialect.error(complaints.too_large()), {})
@@ -187,13 +198,10 @@ class SimulatedProvider:
             return failure_of(request, outage, dialect, {})
         return await self._batches[dialect.name].handle(request)
 
-    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await self._service.chat(request, OPENAI)
+    async def _chat(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
+        return await self._service.chat(request, dialect)
 
-    async def _message(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await self._service.chat(request, ANTHROPIC)
-
-    async def _models(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _models(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         try:
             self._service.check_key(request)
         except Complaint as complaint:
@@ -204,13 +212,13 @@ class SimulatedProvider:
         ]
         return reply(200, {"object": "list", "data": rows}, {})
 
-    async def _show_books(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _show_books(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         return reply(200, self.books.as_json(has_ids=request.query.get("ids") == "1"), {})
 
-    async def _show_settings(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _show_settings(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         return reply(200, _settings(self.profile), {})
 
-    async def _change_settings(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _change_settings(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         try:
             wanted = orjson.loads(await request.read())
             if not isinstance(wanted, dict):
@@ -222,7 +230,7 @@ class SimulatedProvider:
             return reply(400, {"error": {"message": str(error)}}, {})
         return reply(200, _settings(self.profile), {})
 
-    async def _reset(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _reset(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         self.reset()
         return reply(200, {"reset": True}, {})
 
@@ -232,6 +240,8 @@ def dialect_of(request: web.BaseRequest) -> Dialect:
     path, headers = request.path, request.headers
     if path.startswith("/v1/messages"):
         return ANTHROPIC
+    if path.endswith("/chat/completions"):
+        return OPENAI
     is_google = path.startswith(("/v1beta/", "/upload/", "/download/")) or ":" in path
     if is_google or "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in request.query:
         return GEMINI

@@ -24,6 +24,7 @@ from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.usage import PrefixCache, Prices
 from llmtop.adapters.simulator.vocabulary import UNBILLED_FAULTS
 
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key", "api-key")
 _UNDECLARED_TOKENS = 256
 """Output that a request without a maximum takes of the tokens a minute."""
 
@@ -226,5 +227,5 @@ def presented_key(request: web.BaseRequest) -> str:
     headers = request.headers
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    named = headers.get("x-api-key") or headers.get("x-goog-api-key") or request.query.get("key")
+    named = next((headers[name] for name in _KEY_HEADERS if headers.get(name)), request.query.get("key"))
     return (named or bearer).strip()

@@ -2,7 +2,8 @@
 
 from llmtop.adapters.providers.batches.anthropic import AnthropicBatches
 from llmtop.adapters.providers.batches.gemini import GeminiBatches
+from llmtop.adapters.providers.batches.mistral import MistralBatches
 from llmtop.adapters.providers.batches.openai import OpenAIBatches
 from llmtop.adapters.providers.batches.wire import BatchWire
 
-__all__ = ["AnthropicBatches", "BatchWire", "GeminiBatches", "OpenAIBatches"]
+__all__ = ["AnthropicBatches", "BatchWire", "GeminiBatches", "MistralBatches", "OpenAIBatches"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
@@ -17,13 +16,12 @@ from llmtop.adapters.providers.anthropic import (
     message_body,
     version_for,
 )
+from llmtop.adapters.providers.batches.listing import Page, job_of, newest_jobs, replies
 from llmtop.adapters.providers.batches.wire import (
     BatchWire,
     count_or_none,
     moment_or_none,
-    refused,
     reply_of,
-    result_lines,
     table_of,
     undone,
 )
@@ -33,7 +31,6 @@ from llmtop.model import ChatRequest, ProviderError, RawReply
 
 _RETENTION_S = 29 * 86_400.0
 _PAGE = 1000
-_MOST_PAGES = 100
 
 
 class AnthropicBatches:
@@ -72,44 +69,26 @@ class AnthropicBatches:
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of the file's requests; a tag has its place only in their custom_ids."""
         body = self._wire.file(job.path)
-        return self._batch(await self._wire.call("POST", self._path, body, self._headers))
+        return self._job(await self._wire.call("POST", self._path, body, self._headers))
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Look at a job."""
-        return self._batch(await self._wire.call("GET", self._one(batch_id), b"", self._headers))
+        return self._job(await self._wire.call("GET", self._one(batch_id), b"", self._headers))
 
     async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Ask for the end of a job."""
         path = f"{self._one(batch_id)}/cancel"
-        return self._batch(await self._wire.call("POST", path, b"", self._headers))
+        return self._job(await self._wire.call("POST", path, b"", self._headers))
 
     async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
         """Read the list page by page, back to `since`."""
-        found: list[RemoteBatch] = []
-        after: dict[str, Any] = {}
-        for _ in range(_MOST_PAGES):
-            path = f"{self._path}?{urlencode({'limit': _PAGE, **after})}"
-            raw = await self._wire.call("GET", path, b"", self._headers)
-            if isinstance(raw, ProviderError):
-                return raw
-            table = table_of(raw)
-            rows = table.get("data") if table else None
-            if not isinstance(rows, list):
-                return refused(self._format, raw, time.time())
-            page = [batch for row in rows if (batch := _read(row)) is not None]
-            found += [batch for batch in page if (batch.created_at or since) >= since]
-            if not table or not table.get("has_more") or not page or (page[-1].created_at or since) < since:
-                break
-            after = {"after_id": page[-1].id}
-        return tuple(found)
+        return await newest_jobs(
+            self._wire, self._format, self._path, {"limit": _PAGE}, _page, _read, since, self._headers
+        )
 
-    async def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
+    def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
         """Yield the results from the address that the job names."""
-        for address in batch.results:
-            number, now = 0, time.time()
-            async for row in result_lines(self._wire, self._format, address, now, self._headers):
-                number += 1
-                yield row if isinstance(row, StrayLine) else self._line(row, number, now)
+        return replies(self._wire, self._format, batch.results, self._line, self._headers)
 
     def _line(self, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
         custom_id, result = row.get("custom_id"), row.get("result")
@@ -130,10 +109,17 @@ class AnthropicBatches:
     def _one(self, batch_id: str) -> str:
         return f"{self._path}/{quote(batch_id, safe='')}"
 
-    def _batch(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
-        if isinstance(raw, ProviderError):
-            return raw
-        return _read(table_of(raw)) or refused(self._format, raw, time.time())
+    def _job(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
+        return job_of(self._format, raw, _read)
+
+
+def _page(raw: RawReply) -> Page | None:
+    table = table_of(raw) or {}
+    rows = table.get("data")
+    if not isinstance(rows, list):
+        return None
+    last = rows[-1].get("id") if rows and isinstance(rows[-1], dict) else None
+    return Page(rows, {"after_id": last} if table.get("has_more") and isinstance(last, str) else None)
 
 
 def _read(table: object) -> RemoteBatch | None:

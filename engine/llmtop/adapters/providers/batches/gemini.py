@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
+from llmtop.adapters.providers.batches.listing import Page, job_of, newest_jobs, replies
 from llmtop.adapters.providers.batches.wire import (
     BatchWire,
     count_or_none,
     moment_or_none,
     refused,
     reply_of,
-    result_lines,
     table_of,
     text_or_none,
 )
@@ -36,7 +36,6 @@ _STATUS_OF_CODE = {
 _WORD_OF_STATUS = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 _WINDOW_S = 48 * 3600.0
 _PAGE = 100
-_MOST_PAGES = 100
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -88,11 +87,11 @@ class GeminiBatches:
         """Create a job of an uploaded file, with our tag as its name."""
         body = {"batch": {"displayName": tag, "inputConfig": {"fileName": file_id}}}
         path = f"{self._start}/{model_path(job.model)}:batchGenerateContent"
-        return self._batch(await self._wire.call("POST", path, orjson.dumps(body), _JSON))
+        return self._job(await self._wire.call("POST", path, orjson.dumps(body), _JSON))
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Look at a job."""
-        return self._batch(await self._wire.call("GET", self._one(batch_id)))
+        return self._job(await self._wire.call("GET", self._one(batch_id)))
 
     async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Ask for the end of a job; the answer to that is empty, so look at it."""
@@ -105,33 +104,13 @@ class GeminiBatches:
 
     async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
         """Read the list page by page, back to `since`."""
-        found: list[RemoteBatch] = []
-        token: dict[str, Any] = {}
-        for _ in range(_MOST_PAGES):
-            path = f"{self._start}/batches?{urlencode({'pageSize': _PAGE, **token})}"
-            raw = await self._wire.call("GET", path)
-            if isinstance(raw, ProviderError):
-                return raw
-            table = table_of(raw)
-            if table is None:
-                return refused(self._format, raw, time.time())
-            rows = table.get("operations")
-            page = [batch for row in rows or () if (batch := _read(row)) is not None]
-            found += [batch for batch in page if (batch.created_at or since) >= since]
-            following = table.get("nextPageToken")
-            if not isinstance(following, str) or not page or (page[-1].created_at or since) < since:
-                break
-            token = {"pageToken": following}
-        return tuple(found)
+        path, query = f"{self._start}/batches", {"pageSize": _PAGE}
+        return await newest_jobs(self._wire, self._format, path, query, _page, _read, since)
 
-    async def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
+    def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
         """Yield the lines of the file of results."""
-        for name in batch.results:
-            path = f"{self._start}/{quote(name, safe='/')}:download?alt=media"
-            number, now = 0, time.time()
-            async for row in result_lines(self._wire, self._format, path, now):
-                number += 1
-                yield row if isinstance(row, StrayLine) else self._line(row, number, now)
+        paths = [f"{self._start}/{quote(name, safe='/')}:download?alt=media" for name in batch.results]
+        return replies(self._wire, self._format, paths, self._line)
 
     def _line(self, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
         key, response, error = row.get("key"), row.get("response"), row.get("error")
@@ -150,10 +129,18 @@ class GeminiBatches:
     def _one(self, batch_id: str) -> str:
         return f"{self._start}/{quote(batch_id, safe='/')}"
 
-    def _batch(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
-        if isinstance(raw, ProviderError):
-            return raw
-        return _read(table_of(raw)) or refused(self._format, raw, time.time())
+    def _job(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
+        return job_of(self._format, raw, _read)
+
+
+def _page(raw: RawReply) -> Page | None:
+    """Read a page of the list; an empty one has no list at all."""
+    table = table_of(raw)
+    rows = None if table is None else table.get("operations") or []
+    if table is None or not isinstance(rows, list):
+        return None
+    token = table.get("nextPageToken")
+    return Page(rows, {"pageToken": token} if token and isinstance(token, str) else None)
 
 
 def _root(base_url: str, versions: tuple[str, ...]) -> str:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
+from llmtop.adapters.providers.batches.files import NAME, content_path, line_reply, send_file
+from llmtop.adapters.providers.batches.listing import Page, job_of, newest_jobs, replies
 from llmtop.adapters.providers.batches.wire import (
     BatchWire,
     count_or_none,
     list_of,
     moment_or_none,
-    refused,
-    reply_of,
-    result_lines,
     table_of,
     text_or_none,
-    undone,
 )
 from llmtop.adapters.providers.openai import OpenAIFormat
-from llmtop.batch_jobs import BatchLimits, BatchState, InputForm, JobInput, LineReply, RemoteBatch, StrayLine
-from llmtop.model import ChatRequest, ItemError, Outcome, ProviderError, RawReply
+from llmtop.batch_jobs import (
+    TERMINAL,
+    BatchLimits,
+    BatchState,
+    InputForm,
+    JobInput,
+    LineReply,
+    RemoteBatch,
+    StrayLine,
+)
+from llmtop.model import ChatRequest, ProviderError, RawReply
 
 _URL = "/v1/chat/completions"
 _MIB = 1024 * 1024
@@ -34,16 +41,17 @@ _STATES: Mapping[str, BatchState] = {
     "cancelling": "cancelling", "completed": "completed", "failed": "failed", "expired": "expired",
     "cancelled": "cancelled",
 }  # fmt: skip
-_BOUNDARY = "llmtop-9f2c41d07be8"
+_FIELDS = {"purpose": "batch"}
+_TOGETHER_FIELDS = {"purpose": "batch-api", "file_name": NAME, "file_type": "jsonl"}
 _PAGE = 100
-_MOST_PAGES = 100
 _JSON = {"Content-Type": "application/json"}
 
 
 class OpenAIBatches:
     """Files and batches at one address. Stateless.
 
-    Where there is no tag (Together), `input_file` of a listed job tells it: each upload has its own.
+    Where there is no tag (Together), `input_file` of a listed job tells it: each job's lines have ids of
+    their own, so no two of our files are the same.
     """
 
     name = "openai"
@@ -62,21 +70,9 @@ class OpenAIBatches:
         return head[:-1] + b',"body":' + self._format.build(request).body + b"}"
 
     async def upload(self, job: JobInput) -> str | ProviderError | None:
-        """Send the file up as multipart; its name must end in .jsonl."""
-        purpose = "batch-api" if self._is_together else "batch"
-        before = (
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="llmtop.jsonl"\r\n'
-            "Content-Type: application/jsonl\r\n\r\n"
-        )
-        body = self._wire.file(job.path, before.encode(), f"\r\n--{_BOUNDARY}--\r\n".encode())
-        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        raw = await self._wire.call("POST", "/files", body, headers)
-        if isinstance(raw, ProviderError):
-            return raw
-        table = table_of(raw)
-        file_id = table.get("id") if table else None
-        return file_id if isinstance(file_id, str) else refused(self._format, raw, time.time())
+        """Send the file up as multipart. Together has an address of its own for that."""
+        path, fields = ("/files/upload", _TOGETHER_FIELDS) if self._is_together else ("/files", _FIELDS)
+        return await send_file(self._wire, self._format, path, fields, job)
 
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of an uploaded file, with our tag in its metadata."""
@@ -87,66 +83,38 @@ class OpenAIBatches:
             body["model_id"] = job.model
         else:
             body["metadata"] = {_TAG: tag}
-        return self._batch(await self._wire.call("POST", "/batches", orjson.dumps(body), _JSON))
+        return self._job(await self._wire.call("POST", "/batches", orjson.dumps(body), _JSON))
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Look at a job."""
-        return self._batch(await self._wire.call("GET", f"/batches/{quote(batch_id, safe='')}"))
+        return self._job(await self._wire.call("GET", f"/batches/{quote(batch_id, safe='')}"))
 
     async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Ask for the end of a job; one that has ended is a conflict."""
-        return self._batch(await self._wire.call("POST", f"/batches/{quote(batch_id, safe='')}/cancel"))
+        return self._job(await self._wire.call("POST", f"/batches/{quote(batch_id, safe='')}/cancel"))
 
     async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
         """Read the list page by page, back to `since`."""
-        found: list[RemoteBatch] = []
-        after: dict[str, Any] = {}
-        for _ in range(_MOST_PAGES):
-            raw = await self._wire.call("GET", f"/batches?{urlencode({'limit': _PAGE, **after})}")
-            if isinstance(raw, ProviderError):
-                return raw
-            table = table_of(raw) or {}
-            rows = table.get("data") if table else list_of(raw)
-            if not isinstance(rows, list):
-                return refused(self._format, raw, time.time())
-            page = [batch for row in rows if (batch := _read(row)) is not None]
-            found += [batch for batch in page if (batch.created_at or since) >= since]
-            if not table.get("has_more") or not page or (page[-1].created_at or since) < since:
-                break
-            after = {"after": page[-1].id}
-        return tuple(found)
+        query = {"limit": _PAGE}
+        return await newest_jobs(self._wire, self._format, "/batches", query, _page, _read, since)
 
-    async def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
+    def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
         """Yield both files, the good lines first."""
-        for file_id in batch.results:
-            path = f"/files/{quote(file_id, safe='')}/content"
-            number, now = 0, time.time()
-            async for row in result_lines(self._wire, self._format, path, now):
-                number += 1
-                yield row if isinstance(row, StrayLine) else self._line(row, number, now)
+        paths = [content_path(file_id) for file_id in batch.results]
+        return replies(self._wire, self._format, paths, partial(line_reply, self._format))
 
-    def _line(self, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
-        """Read a line: good only with a status of 2xx, without an error, and with what an answer needs."""
-        custom_id, response, error = row.get("custom_id"), row.get("response"), row.get("error")
-        if not isinstance(custom_id, str):
-            return StrayLine(number, "has no custom_id")
-        if isinstance(response, dict):
-            status = response.get("status_code")
-            status = status if type(status) is int and 100 <= status <= 599 else 500 if error else 200
-            return LineReply(custom_id, reply_of(self._format, status, response.get("body"), now))
-        said = error if isinstance(error, dict) else {}
-        code, message = said.get("code"), text_or_none(said.get("message")) or "no answer and no error"
-        if code in ("batch_expired", "batch_cancelled"):
-            return LineReply(
-                custom_id, undone("cancelled" if code == "batch_cancelled" else "expired", message)
-            )
-        failed = ItemError("server_error", message)
-        return LineReply(custom_id, ProviderError(error=failed, outcome=Outcome.FAULT))
+    def _job(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
+        return job_of(self._format, raw, _read)
 
-    def _batch(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
-        if isinstance(raw, ProviderError):
-            return raw
-        return _read(table_of(raw)) or refused(self._format, raw, time.time())
+
+def _page(raw: RawReply) -> Page | None:
+    """Read a page of the list; Together's is a bare list, and whole."""
+    table = table_of(raw) or {}
+    rows = table.get("data") if table else list_of(raw)
+    if not isinstance(rows, list):
+        return None
+    last = rows[-1].get("id") if rows and isinstance(rows[-1], dict) else None
+    return Page(rows, {"after": last} if table.get("has_more") and isinstance(last, str) else None)
 
 
 def _read(table: object) -> RemoteBatch | None:
@@ -164,7 +132,7 @@ def _read(table: object) -> RemoteBatch | None:
     files = [table.get(name) for name in ("output_file_id", "error_file_id")]
     ended = [table.get(f"{word}_at") for word in ("completed", "failed", "expired", "cancelled")]
     code, message = _first_error(table.get("errors"))
-    is_over = state in ("completed", "expired", "cancelled")
+    expires_at = table.get("expires_at") or table.get("job_deadline")
     return RemoteBatch(
         id=table["id"],
         state=state,
@@ -176,10 +144,10 @@ def _read(table: object) -> RemoteBatch | None:
         failed=count_or_none(counts.get("failed")),
         created_at=moment_or_none(table.get("created_at")),
         ended_at=next((at for each in ended if (at := moment_or_none(each)) is not None), None),
-        expires_at=moment_or_none(table.get("expires_at")),
-        results=tuple(each for each in files if isinstance(each, str) and each) if is_over else (),
+        expires_at=moment_or_none(expires_at),
+        results=tuple(each for each in files if isinstance(each, str) and each) if state in TERMINAL else (),
         error_code=code,
-        error_message=message,
+        error_message=message or text_or_none(table.get("error")),
     )
 
 

@@ -24,8 +24,10 @@ from llmtop.adapters.simulator.draws import Draws
 from llmtop.adapters.simulator.service import Service
 
 _DAY_S = 86_400.0
-_RETENTION_S: Mapping[Api, float] = {"openai": 30 * _DAY_S, "anthropic": 29 * _DAY_S, "gemini": 2 * _DAY_S}
-_MOST_LINES: Mapping[Api, int] = {"openai": 50_000, "anthropic": 100_000, "gemini": 10_000_000}
+_RETENTION_S: Mapping[Api, float] = {"anthropic": 29 * _DAY_S, "gemini": 2 * _DAY_S}
+_USUAL_RETENTION_S = 30 * _DAY_S
+_MOST_LINES: Mapping[Api, int] = {"anthropic": 100_000, "gemini": 10_000_000, "mistral": 1_000_000}
+_USUAL_LINES = 50_000
 _AT_ONCE_S = 0.25
 """How long a question about a batch waits for its lines to be worked."""
 _LINES_A_TURN = 50
@@ -93,11 +95,11 @@ class BatchDesk:
 
     def retention_s(self, api: Api) -> float:
         """Return how long results can be read."""
-        return self.service.profile.batch_retention_s or _RETENTION_S[api]
+        return self.service.profile.batch_retention_s or _RETENTION_S.get(api, _USUAL_RETENTION_S)
 
     def most_lines(self, api: Api) -> int:
         """Return how many lines a batch may have."""
-        return self.service.profile.batch_max_requests or _MOST_LINES[api]
+        return self.service.profile.batch_max_requests or _MOST_LINES.get(api, _USUAL_LINES)
 
     async def read(self, grammar: Grammar, source: StoredFile, model: str, version: str) -> Draft:
         """Read the lines of a batch; faulty ones are told in `faults`."""

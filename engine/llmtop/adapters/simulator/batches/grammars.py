@@ -14,6 +14,7 @@ from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, read_call
 from llmtop.adapters.simulator.dialects import OPENAI, Dialect
 from llmtop.adapters.simulator.gemini_request import read_generate
 from llmtop.adapters.simulator.gemini_words import GEMINI
+from llmtop.adapters.simulator.houses import check_mistral
 from llmtop.adapters.simulator.profile import Profile
 
 ENDPOINT = "/v1/chat/completions"
@@ -27,7 +28,11 @@ _CODES = {400: 3, 404: 5, 429: 8, 500: 13, 503: 14}
 class OpenAIGrammar:
     """Lines of an OpenAI batch."""
 
-    dialect: Dialect = OPENAI
+    prefix = "file-"
+    has_error_file = True
+
+    def __init__(self, dialect: Dialect = OPENAI) -> None:
+        self.dialect = dialect
 
     def read(self, raw: bytes) -> Sent:
         """Read `{"custom_id", "method", "url", "body"}`."""
@@ -39,9 +44,13 @@ class OpenAIGrammar:
             raise BadLine("invalid_value", "custom_id must be a string.", "custom_id")
         if line["method"] != "POST":
             raise BadLine("invalid_method", "The method must be POST.", "method")
-        if line["url"] != ENDPOINT:
+        if line["url"] not in self._urls():
             raise BadLine("mismatched_url", "The url does not match the endpoint of the batch.", "url")
         return Sent(line["custom_id"], line["body"])
+
+    def _urls(self) -> tuple[str, ...]:
+        """Azure takes the address without its version too."""
+        return (ENDPOINT, ENDPOINT.removeprefix("/v1")) if self.dialect.name == "azure" else (ENDPOINT,)
 
     def call(self, sent: Sent, model: str, version: str, profile: Profile, patterns: Patterns) -> ChatCall:
         """Check the body as a request of its own."""
@@ -62,10 +71,54 @@ class OpenAIGrammar:
         return orjson.dumps(line) + b"\n"
 
 
+class TogetherGrammar(OpenAIGrammar):
+    """Lines of a batch of Together: an id and a body are enough, and an error stands beside no response."""
+
+    def read(self, raw: bytes) -> Sent:
+        """Read `{"custom_id", "body"}`."""
+        return _id_and_body(raw)
+
+    def write(self, end: LineEnd, number: int) -> bytes:
+        """Write a line; a failed one has its error alone."""
+        if end.kind != "error" or end.body is None:
+            return super().write(end, number)
+        error = {**end.body["error"], "code": end.status}
+        return orjson.dumps({"custom_id": end.custom_id, "error": error}) + b"\n"
+
+
+class MistralGrammar(OpenAIGrammar):
+    """Lines of a job of Mistral: an id and a body, and the model is the job's."""
+
+    prefix = ""
+
+    def read(self, raw: bytes) -> Sent:
+        """Read `{"custom_id", "body"}`."""
+        return _id_and_body(raw)
+
+    def call(self, sent: Sent, model: str, version: str, profile: Profile, patterns: Patterns) -> ChatCall:
+        """Check the body as a request of its own, of the job's model."""
+        if not isinstance(sent.body, dict):
+            return read_call(sent.body, profile, patterns)
+        check_mistral(sent.body)
+        return read_call({**sent.body, "model": model}, profile, patterns)
+
+
+def _id_and_body(raw: bytes) -> Sent:
+    line = parsed_object(raw)
+    for name in ("custom_id", "body"):
+        if name not in line:
+            raise BadLine("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+    if not isinstance(line["custom_id"], str):
+        raise BadLine("invalid_value", "custom_id must be a string.", "custom_id")
+    return Sent(line["custom_id"], line["body"])
+
+
 class AnthropicGrammar:
     """Lines of a Message Batch."""
 
     dialect: Dialect = ANTHROPIC
+    prefix = "results-"
+    has_error_file = False
 
     def read(self, raw: bytes) -> Sent:
         """Read `{"custom_id", "params"}`."""
@@ -99,6 +152,8 @@ class GeminiGrammar:
     """Lines of a Gemini batch; inline ones are kept in the same form."""
 
     dialect: Dialect = GEMINI
+    prefix = "files/batch-"
+    has_error_file = False
 
     def read(self, raw: bytes) -> Sent:
         """Read `{"key", "request"}`."""

@@ -66,6 +66,10 @@ class Grammar(Protocol):
     """How one API writes the lines of a batch."""
 
     dialect: Dialect
+    prefix: str
+    """What ids of results begin with."""
+    has_error_file: bool
+    """Whether lines that failed stand in a file of their own, and those that were cancelled nowhere."""
 
     def read(self, raw: bytes) -> Sent:
         """Read a line. Raises BadLine."""

@@ -1,4 +1,4 @@
-"""OpenAI's files and batches on the wire."""
+"""OpenAI's files and batches on the wire, and those of the servers that speak its format."""
 
 from __future__ import annotations
 
@@ -11,37 +11,41 @@ from aiohttp import BodyPartReader, web
 from llmtop.adapters.simulator import delivery
 from llmtop.adapters.simulator.batches.desk import BatchDesk
 from llmtop.adapters.simulator.batches.files import StoredFile
-from llmtop.adapters.simulator.batches.grammars import ENDPOINT, OpenAIGrammar
+from llmtop.adapters.simulator.batches.grammars import ENDPOINT
 from llmtop.adapters.simulator.batches.record import Batch, Draft
 from llmtop.adapters.simulator.batches.sending import body_of, create_failure, late, send_file
+from llmtop.adapters.simulator.batches.styles import Style, cursor_page
 from llmtop.adapters.simulator.complaints import Complaint, missing
-from llmtop.adapters.simulator.dialects import OPENAI
 from llmtop.adapters.simulator.jobs import reply
 
 _INPUT_LIFE_S = 30 * 86_400.0
-_MOST_BYTES = 200 * 1024 * 1024
-_FILE = re.compile(r"(?:/v1)?/files/(?P<id>[^/:]+)(?P<content>/content)?")
-_BATCH = re.compile(r"(?:/v1)?/batches/(?P<id>[^/:]+)(?P<cancel>/cancel)?")
+_FILE = re.compile(r"/files/(?P<id>[^/:]+)(?P<content>/content)?")
+_BATCH = re.compile(r"/(?P<id>[^/:]+)(?P<cancel>/cancel)?")
 
 
 class OpenAIBatches:
-    """`/v1/files` and `/v1/batches`."""
+    """`/v1/files` and `/v1/batches`, in the words of `style`."""
 
-    def __init__(self, desk: BatchDesk) -> None:
+    def __init__(self, desk: BatchDesk, style: Style) -> None:
         self._desk = desk
-        self._grammar = OpenAIGrammar()
-        desk.teach("openai", self._grammar)
+        self._style = style
+        self._api = style.api
+        self._dialect = style.dialect
+        self._grammar = style.grammar
+        desk.teach(style.api, self._grammar)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """Answer; None: it is not ours. Raises Complaint."""
-        method, path = request.method, request.path.removeprefix("/v1")
-        if path == "/files":
-            return await self._upload(request) if method == "POST" else self._list_files(request)
-        if path == "/batches":
+        method, path, jobs = request.method, request.path.removeprefix("/v1"), self._style.jobs_path
+        if path == self._style.upload_path and method == "POST":
+            return await self._upload(request)
+        if path == "/files" and method == "GET":
+            return self._list_files(request)
+        if path == jobs:
             return await self._create(request) if method == "POST" else await self._list(request)
-        if found := _FILE.fullmatch(request.path):
+        if found := _FILE.fullmatch(path):
             return await self._file(request, found["id"], is_content=bool(found["content"]))
-        if found := _BATCH.fullmatch(request.path):
+        if path.startswith(jobs) and (found := _BATCH.fullmatch(path.removeprefix(jobs))):
             return await self._batch(request, found["id"], is_cancel=bool(found["cancel"]))
         return None
 
@@ -59,7 +63,9 @@ class OpenAIBatches:
             if not isinstance(part, BodyPartReader):
                 continue
             if part.name == "file":
-                stored = desk.new_file(part.filename or "upload", "batch", "file-", _INPUT_LIFE_S)
+                stored = desk.new_file(
+                    part.filename or "upload", "batch", self._grammar.prefix, _INPUT_LIFE_S
+                )
                 await self._take(part, stored)
             else:
                 fields[str(part.name)] = (await part.read(decode=True)).decode("utf-8", "replace")
@@ -75,20 +81,19 @@ class OpenAIBatches:
         desk.service.books.batch_uploads += 1
         if "upload_reset" in troubles:
             return delivery.reset(request)
-        return reply(200, _file_body(stored), {})
+        return reply(200, self._style.file(_file_body(stored)), {})
 
     async def _take(self, part: BodyPartReader, stored: StoredFile) -> None:
-        most = self._desk.service.profile.batch_max_bytes or _MOST_BYTES
+        most = self._desk.service.profile.batch_max_bytes or self._style.most_bytes
         while block := await part.read_chunk(64 * 1024):
             if stored.size <= most:
                 stored.append(block)
 
     def _check_upload(self, stored: StoredFile, fields: Mapping[str, str]) -> None:
-        most = self._desk.service.profile.batch_max_bytes or _MOST_BYTES
-        if "purpose" not in fields:
-            raise missing("purpose")
+        most = self._desk.service.profile.batch_max_bytes or self._style.most_bytes
+        self._style.check_upload(fields)
         stored.purpose = fields["purpose"]
-        if stored.purpose == "batch" and not stored.name.endswith(".jsonl"):
+        if stored.purpose == self._style.purpose and not stored.name.endswith(".jsonl"):
             raise Complaint(400, "Invalid file format for Batch API. Must be .jsonl")
         if stored.size > most:
             raise Complaint(413, f"The file is larger than {most} bytes.", code="file_too_large")
@@ -97,9 +102,9 @@ class OpenAIBatches:
 
     def _list_files(self, request: web.BaseRequest) -> web.StreamResponse:
         purpose = request.query.get("purpose")
-        files = [file for file in self._desk.files.all(self._desk.now) if file.id.startswith("file-")]
-        rows = [_file_body(file) for file in files if purpose in (None, file.purpose)]
-        return _page(request, rows, 10_000)
+        files = [file for file in self._desk.files.all(self._desk.now) if not file.id.startswith("files/")]
+        rows = [self._style.file(_file_body(file)) for file in files if purpose in (None, file.purpose)]
+        return reply(200, cursor_page(rows, request.query, 10_000), {})
 
     async def _file(self, request: web.BaseRequest, file_id: str, *, is_content: bool) -> web.StreamResponse:
         desk = self._desk
@@ -110,8 +115,8 @@ class OpenAIBatches:
             desk.files.drop(file_id)
             return reply(200, {"id": file_id, "object": "file", "deleted": True}, {})
         if not is_content:
-            return reply(200, _file_body(file), {})
-        owner = next((batch for batch in desk.listed("openai") if _is_result(batch, file)), None)
+            return reply(200, self._style.file(_file_body(file)), {})
+        owner = next((batch for batch in desk.listed(self._api) if _is_result(batch, file)), None)
         troubles = owner.troubles if owner else frozenset[str]()
         if file.fetches == 0 and "results_late" in troubles:
             file.fetches += 1
@@ -122,36 +127,31 @@ class OpenAIBatches:
 
     async def _create(self, request: web.BaseRequest) -> web.StreamResponse:
         desk = self._desk
-        body = await body_of(request)
+        body = self._style.wanted(await body_of(request))
         source = self._checked(body)
         troubles = desk.creation_troubles()
-        failure = create_failure(request, OPENAI, troubles, is_created=False)
+        failure = create_failure(request, self._dialect, troubles, is_created=False)
         if failure is not None:
             return failure
-        draft = await desk.read(self._grammar, source, "", "")
-        model = min(draft.models, default="")
+        draft = await desk.read(self._grammar, source, str(body.get("model") or ""), "")
+        model = min(draft.models, default=str(body.get("model_id") or ""))
         batch = desk.create(
-            "openai", desk.new_id("batch_"), source, draft, troubles,
+            self._api, desk.new_id("batch_"), source, draft, troubles,
             model=model, label=body.get("metadata"), details=body, faults=self._faults(draft, model),
         )  # fmt: skip
-        failure = create_failure(request, OPENAI, troubles, is_created=True)
+        failure = create_failure(request, self._dialect, troubles, is_created=True)
         if failure is not None:
             return failure
         shown = await self._body(batch, is_new=True)
         await late(troubles, desk.service.profile)
-        return reply(200, shown, {})
+        return reply(200, self._style.created(shown), {})
 
     def _checked(self, body: Mapping[str, Any]) -> StoredFile:
         desk = self._desk
-        for name in ("input_file_id", "endpoint", "completion_window"):
-            if not isinstance(body.get(name), str):
-                raise missing(name)
         if body["endpoint"] != ENDPOINT:
             raise Complaint(
                 400, f"Invalid value: this simulated server batches {ENDPOINT}.", param="endpoint"
             )
-        if body["completion_window"] != "24h":
-            raise Complaint(400, "Invalid value: '24h' is supported.", param="completion_window")
         metadata = body.get("metadata") or {}
         pairs = metadata.items() if isinstance(metadata, dict) else [(None, None)]
         is_right = all(
@@ -163,7 +163,7 @@ class OpenAIBatches:
                 400, "Invalid 'metadata': 16 pairs of strings, 64 and 512 long.", param="metadata"
             )
         source = desk.files.get(body["input_file_id"], desk.now)
-        if source is None or source.purpose != "batch":
+        if source is None or source.purpose != self._style.purpose:
             raise Complaint(400, f"No such File object: {body['input_file_id']}", param="input_file_id")
         return source
 
@@ -175,22 +175,22 @@ class OpenAIBatches:
 
         if not draft.lines and not draft.faults:
             add("empty_file", "The file has no requests.")
-        if len(draft.lines) > desk.most_lines("openai"):
+        if len(draft.lines) > desk.most_lines(self._api):
             add("too_many_tasks", f"The file has more than {desk.most_lines('openai')} requests.")
         if len(draft.models) > 1:
             add("model_mismatch", "All requests of a file must name the same model.")
         if model in desk.service.profile.missing_models:
             add("model_not_found", f"The model {model} does not exist.")
-        if desk.is_queue_full("openai", model, draft.tokens):
+        if desk.is_queue_full(self._api, model, draft.tokens):
             add("token_limit_exceeded", f"Enqueued token limit reached for {model}.")
         return faults
 
     async def _list(self, request: web.BaseRequest) -> web.StreamResponse:
-        rows = [await self._body(batch) for batch in self._desk.listed("openai")]
-        return _page(request, rows, 20)
+        rows = [await self._body(batch) for batch in self._desk.listed(self._api)]
+        return reply(200, self._style.page(rows, request.query), {})
 
     async def _batch(self, request: web.BaseRequest, batch_id: str, *, is_cancel: bool) -> web.StreamResponse:
-        batch = self._desk.find("openai", batch_id)
+        batch = self._desk.find(self._api, batch_id)
         if batch is None:
             raise Complaint(404, f"No batch found with id '{batch_id}'.", param="batch_id")
         if is_cancel and not self._desk.cancel(batch):
@@ -210,7 +210,7 @@ class OpenAIBatches:
             "model": batch.model or None,
             "errors": {"object": "list", "data": _faults_of(batch)} if state == "failed" else None,
             "input_file_id": batch.source.id,
-            "completion_window": "24h",
+            "completion_window": batch.details["completion_window"],
             "status": state,
             "output_file_id": outcome.output.id if outcome and outcome.output else None,
             "error_file_id": outcome.errors.id if outcome and outcome.errors else None,
@@ -234,7 +234,7 @@ class OpenAIBatches:
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": outcome.input_tokens + outcome.output_tokens,
             }
-        return shown
+        return self._style.job(shown)
 
 
 def _counts(batch: Batch, now: float, state: str) -> dict[str, int]:
@@ -263,18 +263,3 @@ def _file_body(file: StoredFile) -> dict[str, Any]:
         "expires_at": int(file.expires_at), "filename": file.name, "purpose": file.purpose,
         "status": "processed", "status_details": None,
     }  # fmt: skip
-
-
-def _page(request: web.BaseRequest, rows: list[dict[str, Any]], usual: int) -> web.StreamResponse:
-    text = request.query.get("limit", "")
-    limit = int(text) if text.isascii() and text.isdigit() else usual
-    after = request.query.get("after")
-    if after is not None:
-        at = next((index for index, row in enumerate(rows) if row["id"] == after), len(rows))
-        rows = rows[at + 1 :]
-    shown = rows[: max(1, limit)]
-    page = {
-        "object": "list", "data": shown, "has_more": len(rows) > len(shown),
-        "first_id": shown[0]["id"] if shown else None, "last_id": shown[-1]["id"] if shown else None,
-    }  # fmt: skip
-    return reply(200, page, {})

@@ -11,7 +11,7 @@ from llmtop.adapters.simulator.batches.files import StoredFile
 from llmtop.adapters.simulator.batches.lines import Line
 from llmtop.adapters.simulator.batches.timeline import Timeline
 
-Api = Literal["openai", "anthropic", "gemini"]
+Api = Literal["openai", "anthropic", "gemini", "azure", "groq", "together", "mistral"]
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Outcome:
 
     output: StoredFile | None
     errors: StoredFile | None
-    """Apart from the output only at OpenAI."""
+    """Apart from the output only where OpenAI's format is spoken."""
     answered: int = 0
     failed: int = 0
     expired: int = 0

@@ -25,7 +25,6 @@ NewFile = Callable[[str, str, str, float], StoredFile]
 """Name, purpose, prefix of the id, seconds that it is kept."""
 
 _LINES_A_TURN = 25
-_PREFIXES = {"openai": "file-", "anthropic": "results-", "gemini": "files/batch-"}
 _SPOILING = ANSWER_TROUBLES - {"missing_usage"} | {"missing", "malformed"}
 """Troubles that leave nothing of use of an answer that was paid for."""
 
@@ -119,11 +118,11 @@ class _Results:
             self._append(stranger, self._write(stranger))
 
     def give_up(self, line: Line, *, is_cancelled: bool) -> None:
-        """Write that a line was not done; a cancelled batch of OpenAI says nothing of those."""
+        """Write that a line was not done; OpenAI's format says nothing of those of a cancelled batch."""
         if is_cancelled:
             self.outcome.cancelled += 1
             end = LineEnd(line.custom_id, "cancelled")
-            if self._batch.api == "openai":
+            if self._grammar.has_error_file:
                 return
         else:
             self.outcome.expired += 1
@@ -135,7 +134,7 @@ class _Results:
         return self._grammar.write(end, self._batch.number * 1_000_000 + self._number)
 
     def _append(self, end: LineEnd, written: bytes) -> None:
-        is_apart = self._batch.api == "openai" and end.kind != "answer"
+        is_apart = self._grammar.has_error_file and end.kind != "answer"
         outcome = self.outcome
         if is_apart:
             outcome.errors = outcome.errors or self._file("error")
@@ -145,5 +144,5 @@ class _Results:
             outcome.output.append(written)
 
     def _file(self, what: str) -> StoredFile:
-        name, prefix = f"{self._batch.id}_{what}.jsonl", _PREFIXES[self._batch.api]
-        return self._new_file(name, "batch_output", prefix, self._kept_s)
+        name = f"{self._batch.id}_{what}.jsonl"
+        return self._new_file(name, "batch_output", self._grammar.prefix, self._kept_s)
