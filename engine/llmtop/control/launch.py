@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from llmtop import __version__
 from llmtop.adapters.engines import EngineRecord
 from llmtop.adapters.home import Home
-from llmtop.adapters.simulator import profile_from, run_forever
+from llmtop.adapters.simulator import Addresses, load_profile, run_forever, settings_of
 from llmtop.config.schema import RunConfig
 from llmtop.control.local import LocalRun
 from llmtop.control.metrics import MetricsServer
@@ -22,6 +22,7 @@ from llmtop.engine import Engine
 from llmtop.run.opened import StartOptions
 
 __all__ = [
+    "Addresses",
     "EngineHere",
     "Plan",
     "RunOptions",
@@ -118,6 +119,8 @@ async def _metrics(engine: Engine, port: int | None) -> AsyncIterator[None]:
         yield
 
 
-async def simulate(name_or_path: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve a simulated provider until cancelled. Raises ConfigError or UsageError."""
-    await run_forever(profile_from(name_or_path), port, on_ready)
+async def simulate(
+    name_or_path: str, settings: Sequence[str], port: int, on_ready: Callable[[Addresses], None]
+) -> None:
+    """Serve a simulated provider until cancelled. `settings`: KEY=VALUE. Raises ConfigError or UsageError."""
+    await run_forever(load_profile({**settings_of(settings), "profile": name_or_path}), port, on_ready)

@@ -52,6 +52,38 @@ def test_the_sdk_gets_an_answer_and_its_usage(client: anthropic.Anthropic, simul
     assert message.usage.output_tokens > 20
 
 
+def test_an_answer_in_pieces_is_the_same_answer(client: anthropic.Anthropic, simulated: Simulated) -> None:
+    simulated.change(reasoning_tokens=20)
+    whole = client.messages.create(**params("Rain on the roof"))
+
+    with client.messages.stream(**params("Rain on the roof")) as stream:
+        kinds = {event.type for event in stream}
+        message = stream.get_final_message()
+
+    assert [block.model_dump() for block in message.content] == [
+        block.model_dump() for block in whole.content
+    ]
+    assert (message.stop_reason, message.usage) == (whole.stop_reason, whole.usage)
+    assert {"message_start", "content_block_delta", "message_delta", "message_stop"} <= kinds
+
+
+def test_a_refusal_and_a_cut_come_in_pieces_too(client: anthropic.Anthropic, simulated: Simulated) -> None:
+    with client.messages.stream(**params("Rain", max_tokens=5)) as stream:
+        cut = stream.get_final_message()
+    simulated.change(faults={"refusal": 1.0})
+    with client.messages.stream(**params("Rain")) as stream:
+        refused = stream.get_final_message()
+
+    assert (cut.stop_reason, refused.stop_reason) == ("max_tokens", "refusal")
+
+
+def test_the_sdk_lists_the_models(client: anthropic.Anthropic) -> None:
+    assert [model.id for model in client.models.list()] == ["sim-small", "sim-large"]
+    assert client.models.retrieve("sim-large").display_name == "sim-large"
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("sim-huge")
+
+
 def test_a_refusal_and_a_cut_are_told_by_the_stop_reason(
     client: anthropic.Anthropic, simulated: Simulated
 ) -> None:

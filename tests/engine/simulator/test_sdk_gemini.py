@@ -58,6 +58,30 @@ def test_the_sdk_gets_an_answer_and_its_usage(client: genai.Client, simulated: S
     )
 
 
+def test_an_answer_in_pieces_is_the_same_answer(client: genai.Client, simulated: Simulated) -> None:
+    whole = client.models.generate_content(model="sim-small", contents="Rain on the roof")
+
+    chunks = list(client.models.generate_content_stream(model="sim-small", contents="Rain on the roof"))
+
+    assert "".join(chunk.text or "" for chunk in chunks) == whole.text
+    assert len(chunks) > 3
+    assert chunks[0].candidates is not None
+    assert chunks[0].candidates[0].finish_reason is None
+    assert chunks[-1].candidates is not None
+    assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
+    assert chunks[-1].usage_metadata == whole.usage_metadata
+    simulated.change(blocked_pattern="bomb")
+    (blocked,) = client.models.generate_content_stream(model="sim-small", contents="bomb")
+    assert blocked.prompt_feedback is not None
+
+
+def test_the_sdk_lists_the_models(client: genai.Client) -> None:
+    assert [model.name for model in client.models.list()] == ["models/sim-small", "models/sim-large"]
+    assert client.models.get(model="sim-small").display_name == "sim-small"
+    with pytest.raises(errors.ClientError):
+        client.models.get(model="sim-huge")
+
+
 def test_a_schema_is_satisfied_and_a_system_instruction_taken(client: genai.Client) -> None:
     config = types.GenerateContentConfig(
         system_instruction="Answer briefly.",

@@ -72,6 +72,70 @@ def test_the_sdk_gets_an_answer_and_its_usage(client: openai.OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def test_an_answer_in_pieces_is_the_same_answer_and_is_billed_once(
+    client: openai.OpenAI, simulated: Simulated
+) -> None:
+    simulated.change(cached_prefix_tokens=1, reasoning_tokens=7)
+    messages: Any = [{"role": "system", "content": "Be brief."}, user("Rain on the roof")]
+    whole = client.chat.completions.create(model="sim-small", messages=messages)
+
+    chunks = list(
+        client.chat.completions.create(
+            model="sim-small", messages=messages, stream=True, stream_options={"include_usage": True}
+        )
+    )
+
+    said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(said) == whole.choices[0].message.content
+    assert len([piece for piece in said if piece]) > 3
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens
+    assert (simulated.books.served, simulated.books.billed_requests) == (2, 2)
+
+
+def test_a_refusal_and_two_choices_come_in_pieces_too(client: openai.OpenAI, simulated: Simulated) -> None:
+    two = list(client.chat.completions.create(model="m", messages=[user("Rain")], n=2, stream=True))
+    simulated.change(faults={"refusal": 1.0})
+    refused = list(client.chat.completions.create(model="m", messages=[user("Snow")], stream=True))
+
+    assert {choice.index for chunk in two for choice in chunk.choices} == {0, 1}
+    assert "".join(chunk.choices[0].delta.refusal or "" for chunk in refused).startswith("I'm sorry")
+
+
+def test_the_sdk_lists_the_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["sim-small", "sim-large"]
+    assert client.models.retrieve("sim-large").id == "sim-large"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("sim-huge")
+
+
+@pytest.mark.parametrize("has_version", [True, False])
+def test_the_sdk_for_azure_runs_a_batch_to_its_results(simulated: Simulated, *, has_version: bool) -> None:
+    simulated.change(require_key="az-key-12345")
+    if has_version:
+        client: openai.OpenAI = openai.AzureOpenAI(
+            api_key="az-key-12345",
+            azure_endpoint=f"{simulated.root_url}/azure",
+            api_version="2025-04-01-preview",
+        )
+    else:
+        client = openai.OpenAI(api_key="az-key-12345", base_url=f"{simulated.root_url}/azure/openai/v1/")
+    with client:
+        answer = client.chat.completions.create(model="my-deployment", messages=[user("Rain")])
+        created = create(client, batch_lines(3))
+        batch = finished(client, created.id)
+        rows = results(client, batch.output_file_id)
+
+        assert answer.model == "my-deployment"
+        assert created.status == "Validating"
+        assert {row["custom_id"] for row in rows} == {"c-0", "c-1", "c-2"}
+        assert simulated.books.batches_created == {"azure": 1}
+        assert [each.id for each in client.batches.list()] == [created.id]
+
+
 def test_the_sdk_names_a_refused_key(client: openai.OpenAI, simulated: Simulated) -> None:
     simulated.change(require_key="sk-other-999999")
 

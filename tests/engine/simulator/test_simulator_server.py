@@ -12,6 +12,7 @@ import pytest
 
 from llmtop.adapters.simulator import (
     PROFILES,
+    Addresses,
     Profile,
     SimulatedProvider,
     last_words_of,
@@ -284,11 +285,11 @@ async def test_a_port_that_is_taken_is_said_to_be_so() -> None:
 async def test_it_serves_until_it_is_cancelled_and_leaves_nothing_behind(
     session: aiohttp.ClientSession,
 ) -> None:
-    ready: asyncio.Queue[str] = asyncio.Queue()
+    ready: asyncio.Queue[Addresses] = asyncio.Queue()
     before = asyncio.all_tasks()
 
     serving = asyncio.create_task(run_forever(FREE, 0, ready.put_nowait))
-    url = await ready.get()
+    url = (await ready.get()).openai
     async with session.get(f"{url}/models") as answer:
         assert answer.status == 200
     serving.cancel()

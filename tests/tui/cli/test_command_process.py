@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +17,20 @@ LLMTOP = [sys.executable, "-c", "import sys; from llmtop_tui.cli import main; sy
 
 
 def llmtop(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("LLMTOP_")}
-    environ = kept | {"LLMTOP_HOME": str(folder / "home")} | settings
+    environ = environment(folder) | settings
     return subprocess.run(
         [*LLMTOP, *words], capture_output=True, text=True, cwd=folder, env=environ, timeout=20, check=False
     )
+
+
+def started(*words: str, folder: Path) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*LLMTOP, *words], cwd=folder, env=environment(folder), **pipes)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LLMTOP_")}
+    return kept | {"LLMTOP_HOME": str(folder / "home")}
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
@@ -35,6 +48,47 @@ def test_a_command_that_does_not_exist_is_named_with_exit_2(tmp_path: Path) -> N
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "llmtop: No such command 'doctor'; `llmtop --help` says what fits\n"
+
+
+def test_simulate_says_what_each_sdk_has_to_be_told_and_obeys_its_settings(tmp_path: Path) -> None:
+    words = ["simulate", "--json", "--profile", "instant", "--set", "latency_s=0", "--set", "seed=7"]
+    with started(*words, "--set", "faults.http_500=1.0", folder=tmp_path) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        root = said["addresses"]["anthropic"]
+        with urllib.request.urlopen(f"{root}/_sim/settings", timeout=10) as answer:
+            settings = json.load(answer)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, told = process.communicate(timeout=20)
+        finally:
+            process.kill()
+
+    assert said["url"] == f"{root}/v1"
+    assert (settings["seed"], settings["faults"]) == (7, {"http_500": 1.0})
+    for line in (
+        f"OPENAI_BASE_URL={root}/v1",
+        f"ANTHROPIC_BASE_URL={root}",
+        f"GOOGLE_GEMINI_BASE_URL={root}",
+    ):
+        assert line in told
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("batch_sped=3", "batch_sped: is not a setting of the simulator; did you mean `batch_speed`?"),
+        ("batch_s", "--set batch_s: cannot be read"),
+        ("batch_s=soon", "batch_s: is 'soon'; Use a number."),
+        ("faults=3", "faults: is 3; Use a table of shares."),
+    ],
+)
+def test_a_setting_that_simulate_does_not_know_ends_it_with_2(tmp_path: Path, word: str, said: str) -> None:
+    done = llmtop("simulate", "--set", word, folder=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"llmtop: {said}")
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "folder.toml", "fifo.toml", "empty.toml", "utf16.toml"])

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from llmtop_tui.cli.common import Common, option
 from llmtop_tui.cli.printing import put, say
 from llmtop_tui.jsonlines import dumps
+
+if TYPE_CHECKING:
+    from llmtop.control.launch import Addresses
+
+OnReady = Callable[["Addresses"], None]
 
 
 def simulate(
@@ -23,20 +30,44 @@ def simulate(
             "--profile", metavar="NAME|FILE", help="How it behaves: a named profile, or a TOML file of one."
         ),
     ] = "quickstart",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting of the profile, like batch_speed=3600; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
-    """Serve the simulated provider on 127.0.0.1, until Ctrl-C. It speaks the OpenAI chat format."""
+    """Serve the simulated provider on 127.0.0.1, until Ctrl-C: OpenAI, Anthropic, Gemini and more."""
 
-    def on_ready(url: str) -> None:
-        put(dumps({"url": url, "profile": profile}) if common.is_json else url)
+    def on_ready(at: Addresses) -> None:
+        said = {"url": at.openai, "profile": profile, "addresses": at._asdict()}
+        put(dumps(said) if common.is_json else at.openai)
         sys.stdout.flush()
-        say(f"provider.base_url = {url!r} in a config sends there; Ctrl-C ends it")
+        for line in _lines(at):
+            say(line)
 
     import asyncio
 
-    return asyncio.run(_serve(profile, port, on_ready))
+    return asyncio.run(_serve(profile, set_ or (), port, on_ready))
 
 
-async def _serve(profile: str, port: int, on_ready: Callable[[str], None]) -> int:
+def _lines(at: Addresses) -> Iterator[str]:
+    """Yield what to set so that a program asks the simulator."""
+    yield f"llmtop     base_url = {at.openai!r} under [provider], with any key"
+    yield f"openai     OPENAI_BASE_URL={at.openai}"
+    yield f"anthropic  ANTHROPIC_BASE_URL={at.anthropic}"
+    yield f"google     GOOGLE_GEMINI_BASE_URL={at.gemini}"
+    yield f"azure      AZURE_OPENAI_ENDPOINT={at.azure}"
+    yield f"groq       GROQ_BASE_URL={at.groq}"
+    yield f"together   TOGETHER_BASE_URL={at.together}"
+    yield f"mistral    Mistral(server_url={at.mistral!r})"
+    yield f"books      {at.anthropic}/_sim/books; Ctrl-C ends it"
+
+
+async def _serve(profile: str, settings: Sequence[str], port: int, on_ready: OnReady) -> int:
     import asyncio
 
     from llmtop.control.launch import simulate as serve
@@ -52,7 +83,7 @@ async def _serve(profile: str, port: int, on_ready: Callable[[str], None]) -> in
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
     try:
-        await serve(profile, port, on_ready)
+        await serve(profile, settings, port, on_ready)
     except asyncio.CancelledError:
         if not received:
             raise

@@ -3,13 +3,14 @@
 from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.draws import reference_of
 from llmtop.adapters.simulator.profile import Profile
-from llmtop.adapters.simulator.profiles import PROFILES, load_profile, profile_from
-from llmtop.adapters.simulator.server import SimulatedProvider, run_forever
+from llmtop.adapters.simulator.profiles import PROFILES, load_profile, profile_from, settings_of
+from llmtop.adapters.simulator.server import Addresses, SimulatedProvider, run_forever
 from llmtop.adapters.simulator.vocabulary import CapacityStep, FaultStep
 from llmtop.adapters.simulator.writing import last_words_of
 
 __all__ = [
     "PROFILES",
+    "Addresses",
     "Books",
     "CapacityStep",
     "FaultStep",
@@ -20,4 +21,5 @@ __all__ = [
     "profile_from",
     "reference_of",
     "run_forever",
+    "settings_of",
 ]

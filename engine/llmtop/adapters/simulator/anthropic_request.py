@@ -57,8 +57,8 @@ def read_params(body: Any, version: str, profile: Profile, patterns: Patterns) -
         raise _invalid("max_tokens: Field required")
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1:
         raise _invalid("max_tokens: Input should be greater than or equal to 1")
-    if body.get("stream"):
-        raise _invalid("stream: This simulated server does not stream")
+    if not isinstance(body.get("stream") or False, bool):
+        raise _invalid("stream: Input should be a valid boolean")
     prompt = read_prompt(_messages(body), patterns.id)
     if profile.context_tokens and prompt.tokens + max_tokens > profile.context_tokens:
         raise _too_long(profile.context_tokens, prompt.tokens, max_tokens)
@@ -66,7 +66,8 @@ def read_params(body: Any, version: str, profile: Profile, patterns: Patterns) -
         raise complaints.blocked()
     schema = _schema(body.get("output_config"))
     format_: Literal["text", "json_schema"] = "text" if schema is None else "json_schema"
-    return ChatCall(model, prompt, max_tokens, 1, format_, schema, body.get("service_tier") or "auto")
+    tier, is_streamed = body.get("service_tier") or "auto", bool(body.get("stream"))
+    return ChatCall(model, prompt, max_tokens, 1, format_, schema, tier, is_streamed)
 
 
 def _check_names(body: Mapping[str, Any], version: str) -> None:

@@ -14,6 +14,7 @@ from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import Errors
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.refusals import hint_headers, refusal_body
+from llmtop.adapters.simulator.streams import anthropic_events
 
 _TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -60,6 +61,10 @@ class AnthropicDialect:
         if message["usage"] is None:
             del message["usage"]
         return message
+
+    def events(self, answer: dict[str, Any], call: ChatCall) -> list[bytes]:
+        """From `message_start` to `message_stop`."""
+        return anthropic_events(answer)
 
     def error(self, complaint: Complaint) -> Errors:
         """Return the two envelopes of an error."""

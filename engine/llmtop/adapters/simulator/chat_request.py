@@ -30,6 +30,10 @@ class ChatCall:
     format: Literal["text", "json_object", "json_schema"]
     schema: Mapping[str, Any] | None
     service_tier: str
+    is_streamed: bool = False
+    """The answer is wanted in pieces."""
+    has_usage: bool = False
+    """The usage is wanted in a piece of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,6 @@ def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:
         raise complaints.model_not_found(model)
     _check_messages(body.get("messages"))
     _check_numbers(body)
-    if body.get("stream"):
-        raise complaints.invalid_value("stream", "This simulated server does not stream: leave `stream` out.")
     max_tokens = _max_tokens(body, profile)
     prompt = read_prompt(body["messages"], patterns.id)
     if profile.context_tokens and prompt.tokens + (max_tokens or 0) > profile.context_tokens:
@@ -86,9 +88,29 @@ def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:
         raise complaints.blocked()
     format_, schema = _format(body)
     choices = body.get("n") or 1
+    options = body.get("stream_options")
     return ChatCall(
-        model, prompt, max_tokens, choices, format_, schema, body.get("service_tier") or "default"
+        model,
+        prompt,
+        max_tokens,
+        choices,
+        format_,
+        schema,
+        body.get("service_tier") or "default",
+        is_streamed=_is_streamed(body),
+        has_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
+
+
+def _is_streamed(body: Mapping[str, Any]) -> bool:
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise complaints.wrong_type("stream", "a boolean")
+    if not stream and body.get("stream_options") is not None:
+        raise complaints.invalid_value(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        )
+    return bool(stream)
 
 
 def _check_messages(messages: Any) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import gzip
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
 from llmtop.adapters.simulator.profile import Profile
 
 JSON = "application/json"
+EVENTS = "text/event-stream"
 _PAGE = (
     "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
     "<hr><center>proxy</center>\r\n</body>\r\n</html>\r\n"
@@ -81,9 +82,8 @@ async def begin_blank_lines(
     return response
 
 
-def odd_body(kind: str, body: bytes, headers: dict[str, str]) -> web.Response:
+def odd_body(kind: str, body: bytes, headers: dict[str, str], content_type: str = JSON) -> web.Response:
     """Return a complete HTTP answer whose body or headers have the fault `kind`."""
-    content_type = JSON
     if kind == "truncated":
         body = body[: len(body) * 2 // 3]
     elif kind == "malformed":
@@ -100,11 +100,41 @@ def odd_body(kind: str, body: bytes, headers: dict[str, str]) -> web.Response:
     return web.Response(body=body, headers=headers, content_type=content_type)
 
 
+async def stream(
+    request: web.BaseRequest,
+    events: Sequence[bytes],
+    headers: Mapping[str, str],
+    kind: str | None,
+    delay_s: float,
+    drip_s: float,
+) -> web.StreamResponse:
+    """Send events, evenly over `delay_s`, with the fault `kind` in the middle of them; None: no fault."""
+    response = await _begin(request, headers, None, EVENTS)
+    half = len(events) // 2
+    for number, event in enumerate(events):
+        await asyncio.sleep(delay_s / len(events))
+        if number == half and kind in ("reset_after_headers", "cut_body", "truncated"):
+            break
+        if kind == "malformed" and number == half:
+            event = event.replace(b'"', b"", 1)
+        if kind == "blank_lines":
+            event = b": wait\n\n" + event
+        for at in range(0, len(event), 1 if kind == "drip" else len(event)):
+            await response.write(event[at : at + 1] if kind == "drip" else event)
+            if kind == "drip":
+                await asyncio.sleep(drip_s)
+    if kind == "reset_after_headers":
+        reset(request)
+    elif kind == "cut_body" and request.transport is not None:
+        request.transport.close()
+    return response
+
+
 async def _begin(
-    request: web.BaseRequest, headers: Mapping[str, str], length: int | None
+    request: web.BaseRequest, headers: Mapping[str, str], length: int | None, content_type: str = JSON
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
-    response.content_type = JSON
+    response.content_type = content_type
     response.content_length = length
     await response.prepare(request)
     return response

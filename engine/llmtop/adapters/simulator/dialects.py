@@ -14,6 +14,7 @@ from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_cal
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.refusals import hint_headers, rate_headers, refusal_body
+from llmtop.adapters.simulator.streams import openai_events
 
 Errors = tuple[int, dict[str, Any]]
 """Status and body."""
@@ -33,6 +34,9 @@ class Dialect(Protocol):
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Translate an answer (or an error inside a 200) from OpenAI's words."""
+
+    def events(self, answer: dict[str, Any], call: ChatCall) -> list[bytes]:
+        """Return a translated answer in pieces, as server-sent events."""
 
     def error(self, complaint: Complaint) -> Errors:
         """Return what a faulty request is told."""
@@ -64,6 +68,10 @@ class OpenAIDialect:
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """The words are OpenAI's already."""
         return body
+
+    def events(self, answer: dict[str, Any], call: ChatCall) -> list[bytes]:
+        """`chat.completion.chunk`s, and `[DONE]`."""
+        return openai_events(answer, has_usage=call.has_usage)
 
     def error(self, complaint: Complaint) -> Errors:
         """As the complaint says."""

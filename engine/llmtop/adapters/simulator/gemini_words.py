@@ -13,6 +13,7 @@ from llmtop.adapters.simulator.dialects import Errors
 from llmtop.adapters.simulator.gemini_request import parse_generate
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.refusals import refusal_body
+from llmtop.adapters.simulator.streams import gemini_events
 
 _STATUSES = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 402: "FAILED_PRECONDITION", 403: "PERMISSION_DENIED",
@@ -51,6 +52,10 @@ class GeminiDialect:
             answer["candidates"] = []
             answer["promptFeedback"] = {"blockReason": _REFUSED}
         return {name: value for name, value in answer.items() if value not in (None, [])}
+
+    def events(self, answer: dict[str, Any], call: ChatCall) -> list[bytes]:
+        """Answers with a part of the text each."""
+        return gemini_events(answer)
 
     def error(self, complaint: Complaint) -> Errors:
         """Return what a faulty request is told; a blocked prompt is a 200 without candidates."""

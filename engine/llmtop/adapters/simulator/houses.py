@@ -22,6 +22,7 @@ from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_cal
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import Errors, OpenAIDialect
 from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.streams import openai_events
 
 _DEPLOYMENT = re.compile(r"/deployments/(?P<model>[^/]+)(?P<rest>/.+)")
 _SAFE = {
@@ -131,6 +132,10 @@ class MistralDialect(OpenAIDialect):
             for name in ("refusal", "annotations"):
                 choice["message"].pop(name, None)
         return body
+
+    def events(self, answer: dict[str, Any], call: ChatCall) -> list[bytes]:
+        """Chunks; the usage is always told."""
+        return openai_events(answer, has_usage=True)
 
     def error(self, complaint: Complaint) -> Errors:
         """Take the envelope off, or make a list of details."""

@@ -32,6 +32,8 @@ _ERRORS: dict[str, tuple[int, str, str, str | None]] = {
 }  # fmt: skip
 _PLAIN_FAULTS = frozenset(("truncated", "malformed", "wrong_content_type", "gzip", "cut_gzip"))
 
+_WHOLE_FAULTS = frozenset(("wrong_content_type", "gzip", "cut_gzip"))
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -66,6 +68,8 @@ async def send(
     """Wait as long as the model takes, and answer as was decided."""
     if job.completion is None:
         return await _send_failure(request, job, profile, headers)
+    if job.call.is_streamed:
+        return await _send_events(request, job, job.completion, profile, headers)
     if job.fault == "blank_lines":
         response = await delivery.begin_blank_lines(request, headers, job.delay_s)
         await response.write(_body(job, job.completion, profile))
@@ -85,9 +89,24 @@ async def send(
     return web.Response(body=body, headers=headers)
 
 
+async def _send_events(
+    request: web.BaseRequest, job: Job, completion: Completion, profile: Profile, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Answer in pieces; what concerns the body as a whole comes at its end."""
+    events = job.dialect.events(_answer(job, completion, profile), job.call)
+    if job.fault in _WHOLE_FAULTS:
+        await asyncio.sleep(job.delay_s)
+        return delivery.odd_body(job.fault, b"".join(events), headers, delivery.EVENTS)
+    return await delivery.stream(request, events, headers, job.fault, job.delay_s, profile.drip_s)
+
+
 def _body(job: Job, completion: Completion, profile: Profile) -> bytes:
+    return orjson.dumps(_answer(job, completion, profile))
+
+
+def _answer(job: Job, completion: Completion, profile: Profile) -> dict[str, Any]:
     body = completion_body(profile, job.call, completion, job.number, int(time.time()), job.cost_pusd)
-    return orjson.dumps(job.dialect.answer(spoil_answer(job.fault, body) if job.fault else body))
+    return job.dialect.answer(spoil_answer(job.fault, body) if job.fault else body)
 
 
 async def _send_failure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,8 @@ from typing import Any, Literal, get_origin, get_type_hints
 from llmtop.adapters.simulator.checks import nearest
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.vocabulary import CapacityStep, FaultStep
-from llmtop.errors import ConfigError, ConfigErrors
+from llmtop.cleaning import clean
+from llmtop.errors import ConfigError, ConfigErrors, UsageError
 
 _MOST_FILE_BYTES = 1024 * 1024
 
@@ -153,6 +154,37 @@ def load_profile(settings: Mapping[str, Any]) -> Profile:
         raise ConfigError("profile", f"is {named!r}", "Use the name of a profile, or of a TOML file.")
     changes = {key: value for key, value in settings.items() if key != "profile"}
     return changed(profile_from(named), changes)
+
+
+def settings_of(words: Iterable[str]) -> dict[str, Any]:
+    """Read settings given as KEY=VALUE; a value is TOML where it can be, and text otherwise.
+
+    `faults.http_500=0.1` is an entry of a table. Raises UsageError; whether a setting exists is for others.
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        dotted, equals, value = word.partition("=")
+        names = [name.strip() for name in dotted.split(".")]
+        if not equals or not all(names):
+            remedy = "Write it as KEY=VALUE, like batch_speed=3600."
+            raise UsageError(f"--set {clean(word, limit=60)}", "cannot be read", remedy)
+        table = settings
+        for name in names[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"--set {clean(dotted, limit=60)}", f"{name} is no table", "Say it once.")
+        table[names[-1]] = _as_toml(value.strip())
+    return settings
+
+
+def _as_toml(word: str) -> Any:
+    if "\n" in word or "\r" in word:
+        return word
+    try:
+        read = tomllib.loads(f"value = {word}")
+    except (ValueError, RecursionError):
+        return word
+    return read["value"] if len(read) == 1 else word
 
 
 def profile_from(name_or_path: str) -> Profile:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from aiohttp import StreamReader, web
@@ -38,6 +38,7 @@ from llmtop.adapters.simulator.dialects import OPENAI, Dialect
 from llmtop.adapters.simulator.gemini_words import GEMINI
 from llmtop.adapters.simulator.houses import visit_of
 from llmtop.adapters.simulator.jobs import failure_of, reply
+from llmtop.adapters.simulator.models import model_body, models_body
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import changed
 from llmtop.adapters.simulator.service import Service, with_seed
@@ -49,7 +50,11 @@ _KEEP_ALIVE_S = 3600.0
 _SHUTDOWN_S = 0.02
 """Until what is in flight is aborted; to aiohttp 0 would mean for ever."""
 
-_GENERATE = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):generateContent")
+_GENERATE = re.compile(
+    r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<stream>streamGenerateContent|generateContent)"
+)
+
+_MODEL = re.compile(r"(?:/v1(?:beta)?)?/models/(?P<model>[^:]+)")
 
 _Route = Callable[[web.BaseRequest, Dialect], Awaitable[web.StreamResponse]]
 
@@ -89,6 +94,7 @@ class SimulatedProvider:
             ("POST", "/v1/messages"): self._chat,
             ("POST", "/chat/completions"): self._chat,
             ("GET", "/v1/models"): self._models,
+            ("GET", "/v1beta/models"): self._models,
             ("GET", "/models"): self._models,
             ("GET", "/_sim/books"): self._show_books,
             ("GET", "/_sim/settings"): self._show_settings,
@@ -189,10 +195,13 @@ class SimulatedProvider:
         """Answer an address with a name in it; None: there is no such address. Raises Complaint."""
         generate = _GENERATE.fullmatch(request.path)
         if generate is not None and request.method == "POST":
-            return await self._service.chat(request, GEMINI, generate["model"])
+            is_streamed = generate["stream"].startswith("stream")
+            return await self._service.chat(request, GEMINI, generate["model"], is_streamed=is_streamed)
         # The address of a running upload is a secret itself, and needs no key.
         if "upload_id" not in request.query:
             self._service.check_key(request)
+        if request.method == "GET" and (named := _MODEL.fullmatch(request.path)):
+            return reply(200, model_body(dialect.name, named["model"], self.profile.models), {})
         outage = self._service.outage()
         if outage is not None:
             return failure_of(request, outage, dialect, {})
@@ -205,12 +214,8 @@ class SimulatedProvider:
         try:
             self._service.check_key(request)
         except Complaint as complaint:
-            return reply(complaint.status, complaint.body, {})
-        rows = [
-            {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
-            for name in self.profile.models
-        ]
-        return reply(200, {"object": "list", "data": rows}, {})
+            return reply(*dialect.error(complaint), {})
+        return reply(200, models_body(dialect.name, self.profile.models), {})
 
     async def _show_books(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         return reply(200, self.books.as_json(has_ids=request.query.get("ids") == "1"), {})
@@ -242,16 +247,36 @@ def dialect_of(request: web.BaseRequest) -> Dialect:
         return ANTHROPIC
     if path.endswith("/chat/completions"):
         return OPENAI
+    if "anthropic-version" in headers:
+        return ANTHROPIC
     is_google = path.startswith(("/v1beta/", "/upload/", "/download/")) or ":" in path
     if is_google or "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in request.query:
         return GEMINI
     return OPENAI
 
 
-async def run_forever(profile: Profile, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until cancelled; `on_ready` gets the base URL once. Raises UsageError where the port is taken."""
+class Addresses(NamedTuple):
+    """What each SDK takes for its base URL."""
+
+    openai: str
+    anthropic: str
+    gemini: str
+    azure: str
+    groq: str
+    together: str
+    mistral: str
+
+    @classmethod
+    def at(cls, root: str) -> Addresses:
+        """Return the addresses of the server at `root`."""
+        houses = (f"{root}/{name}" for name in ("azure", "groq", "together", "mistral"))
+        return cls(f"{root}/v1", root, root, *houses)
+
+
+async def run_forever(profile: Profile, port: int, on_ready: Callable[[Addresses], None]) -> None:
+    """Serve until cancelled; `on_ready` gets the addresses. Raises UsageError where the port is taken."""
     async with SimulatedProvider(profile, port) as server:
-        on_ready(server.base_url)
+        on_ready(Addresses.at(server.root_url))
         await asyncio.Event().wait()
 
 

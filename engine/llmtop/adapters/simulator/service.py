@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from llmtop.adapters.simulator import complaints
+from llmtop.adapters.simulator import complaints, delivery
 from llmtop.adapters.simulator.admission import Admission
 from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.chat_answer import Completion, complete
@@ -21,6 +21,7 @@ from llmtop.adapters.simulator.jobs import Ending, Job, reply, send
 from llmtop.adapters.simulator.latency import Load, service_s
 from llmtop.adapters.simulator.packs import answered_ids
 from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.streams import gemini_events
 from llmtop.adapters.simulator.usage import PrefixCache, Prices
 from llmtop.adapters.simulator.vocabulary import UNBILLED_FAULTS
 
@@ -69,8 +70,10 @@ class Service:
         self._load = Load(profile)
         self._prices = Prices(profile)
 
-    async def chat(self, request: web.BaseRequest, dialect: Dialect, model: str = "") -> web.StreamResponse:
-        """Answer one request for a completion. `model`: from the address, where it stands there."""
+    async def chat(
+        self, request: web.BaseRequest, dialect: Dialect, model: str = "", *, is_streamed: bool = False
+    ) -> web.StreamResponse:
+        """Answer one request for a completion. `model`, `is_streamed`: where the address says so."""
         profile = self.profile
         self._number += 1
         headers = {dialect.id_header: f"req_{self._number:024x}"}
@@ -82,7 +85,12 @@ class Service:
             call = dialect.parse(raw, request.headers, model, profile, self.patterns)
         except Complaint as complaint:
             self.books.rejected[complaint.reason] += 1
-            return reply(*dialect.error(complaint), headers)
+            status, said = dialect.error(complaint)
+            if is_streamed and status == 200:
+                return await delivery.stream(request, gemini_events(said), headers, None, 0.0, 0.0)
+            return reply(status, said, headers)
+        if is_streamed:
+            call = replace(call, is_streamed=True)
         tokens = call.prompt.tokens
         if profile.token_charge == "declared":
             tokens += call.max_tokens or _UNDECLARED_TOKENS

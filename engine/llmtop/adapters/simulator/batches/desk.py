@@ -17,7 +17,7 @@ from llmtop.adapters.simulator.batches.files import Files, StoredFile
 from llmtop.adapters.simulator.batches.lines import BadLine, Grammar, Line, Sent, trouble_of
 from llmtop.adapters.simulator.batches.record import Api, Batch, Draft
 from llmtop.adapters.simulator.batches.timeline import TERMINAL, State, timeline
-from llmtop.adapters.simulator.batches.work import Worker
+from llmtop.adapters.simulator.batches.work import Worker, line_call
 from llmtop.adapters.simulator.chat_request import ChatCall
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.draws import Draws
@@ -125,7 +125,7 @@ class BatchDesk:
 
     def _call(self, grammar: Grammar, sent: Sent, model: str, version: str) -> ChatCall | None:
         try:
-            return grammar.call(sent, model, version, self.service.profile, self.service.patterns)
+            return line_call(grammar, sent, model, version, self.service)
         except Complaint:
             return None
 

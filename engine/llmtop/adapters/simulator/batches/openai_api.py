@@ -6,20 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
-from llmtop.adapters.simulator import delivery
 from llmtop.adapters.simulator.batches.desk import BatchDesk
 from llmtop.adapters.simulator.batches.files import StoredFile
 from llmtop.adapters.simulator.batches.grammars import ENDPOINT
+from llmtop.adapters.simulator.batches.openai_files import OpenAIFiles
 from llmtop.adapters.simulator.batches.record import Batch, Draft
-from llmtop.adapters.simulator.batches.sending import body_of, create_failure, late, send_file
-from llmtop.adapters.simulator.batches.styles import Style, cursor_page
-from llmtop.adapters.simulator.complaints import Complaint, missing
+from llmtop.adapters.simulator.batches.sending import body_of, create_failure, late
+from llmtop.adapters.simulator.batches.styles import Style
+from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.jobs import reply
 
-_INPUT_LIFE_S = 30 * 86_400.0
-_FILE = re.compile(r"/files/(?P<id>[^/:]+)(?P<content>/content)?")
 _BATCH = re.compile(r"/(?P<id>[^/:]+)(?P<cancel>/cancel)?")
 
 
@@ -32,98 +30,17 @@ class OpenAIBatches:
         self._api = style.api
         self._dialect = style.dialect
         self._grammar = style.grammar
+        self._files = OpenAIFiles(desk, style)
         desk.teach(style.api, self._grammar)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """Answer; None: it is not ours. Raises Complaint."""
-        method, path, jobs = request.method, request.path.removeprefix("/v1"), self._style.jobs_path
-        if path == self._style.upload_path and method == "POST":
-            return await self._upload(request)
-        if path == "/files" and method == "GET":
-            return self._list_files(request)
+        path, jobs = request.path.removeprefix("/v1"), self._style.jobs_path
         if path == jobs:
-            return await self._create(request) if method == "POST" else await self._list(request)
-        if found := _FILE.fullmatch(path):
-            return await self._file(request, found["id"], is_content=bool(found["content"]))
+            return await self._create(request) if request.method == "POST" else await self._list(request)
         if path.startswith(jobs) and (found := _BATCH.fullmatch(path.removeprefix(jobs))):
             return await self._batch(request, found["id"], is_cancel=bool(found["cancel"]))
-        return None
-
-    # -- files ---------------------------------------------------------------------------------
-
-    async def _upload(self, request: web.BaseRequest) -> web.StreamResponse:
-        desk = self._desk
-        if not request.content_type.startswith("multipart/"):
-            raise missing("file")
-        troubles = desk.upload_troubles()
-        fields: dict[str, str] = {}
-        stored: StoredFile | None = None
-        parts = await request.multipart()
-        while (part := await parts.next()) is not None:
-            if not isinstance(part, BodyPartReader):
-                continue
-            if part.name == "file":
-                stored = desk.new_file(
-                    part.filename or "upload", "batch", self._grammar.prefix, _INPUT_LIFE_S
-                )
-                await self._take(part, stored)
-            else:
-                fields[str(part.name)] = (await part.read(decode=True)).decode("utf-8", "replace")
-        if stored is None:
-            raise missing("file")
-        try:
-            self._check_upload(stored, fields)
-        except Complaint:
-            desk.files.drop(stored.id)
-            raise
-        if "expires_after[seconds]" in fields:
-            stored.expires_at = stored.created_at + float(fields["expires_after[seconds]"])
-        desk.service.books.batch_uploads += 1
-        if "upload_reset" in troubles:
-            return delivery.reset(request)
-        return reply(200, self._style.file(_file_body(stored)), {})
-
-    async def _take(self, part: BodyPartReader, stored: StoredFile) -> None:
-        most = self._desk.service.profile.batch_max_bytes or self._style.most_bytes
-        while block := await part.read_chunk(64 * 1024):
-            if stored.size <= most:
-                stored.append(block)
-
-    def _check_upload(self, stored: StoredFile, fields: Mapping[str, str]) -> None:
-        most = self._desk.service.profile.batch_max_bytes or self._style.most_bytes
-        self._style.check_upload(fields)
-        stored.purpose = fields["purpose"]
-        if stored.purpose == self._style.purpose and not stored.name.endswith(".jsonl"):
-            raise Complaint(400, "Invalid file format for Batch API. Must be .jsonl")
-        if stored.size > most:
-            raise Complaint(413, f"The file is larger than {most} bytes.", code="file_too_large")
-        if not stored.size:
-            raise Complaint(400, "File is empty.", param="file")
-
-    def _list_files(self, request: web.BaseRequest) -> web.StreamResponse:
-        purpose = request.query.get("purpose")
-        files = [file for file in self._desk.files.all(self._desk.now) if not file.id.startswith("files/")]
-        rows = [self._style.file(_file_body(file)) for file in files if purpose in (None, file.purpose)]
-        return reply(200, cursor_page(rows, request.query, 10_000), {})
-
-    async def _file(self, request: web.BaseRequest, file_id: str, *, is_content: bool) -> web.StreamResponse:
-        desk = self._desk
-        file = desk.files.get(file_id, desk.now)
-        if file is None:
-            raise Complaint(404, f"No such File object: {file_id}", param="id")
-        if request.method == "DELETE":
-            desk.files.drop(file_id)
-            return reply(200, {"id": file_id, "object": "file", "deleted": True}, {})
-        if not is_content:
-            return reply(200, self._style.file(_file_body(file)), {})
-        owner = next((batch for batch in desk.listed(self._api) if _is_result(batch, file)), None)
-        troubles = owner.troubles if owner else frozenset[str]()
-        if file.fetches == 0 and "results_late" in troubles:
-            file.fetches += 1
-            raise Complaint(404, f"No such File object: {file_id}", param="id")
-        return await send_file(request, file, troubles, "application/octet-stream")
-
-    # -- batches -------------------------------------------------------------------------------
+        return await self._files.handle(request, path)
 
     async def _create(self, request: web.BaseRequest) -> web.StreamResponse:
         desk = self._desk
@@ -251,15 +168,3 @@ def _counts(batch: Batch, now: float, state: str) -> dict[str, int]:
 def _faults_of(batch: Batch) -> list[Any]:
     other = {"code": "server_error", "message": "The batch could not be run.", "param": None, "line": None}
     return list(batch.faults[:50]) or [other]
-
-
-def _is_result(batch: Batch, file: StoredFile) -> bool:
-    return batch.outcome is not None and file in (batch.outcome.output, batch.outcome.errors)
-
-
-def _file_body(file: StoredFile) -> dict[str, Any]:
-    return {
-        "id": file.id, "object": "file", "bytes": file.size, "created_at": int(file.created_at),
-        "expires_at": int(file.expires_at), "filename": file.name, "purpose": file.purpose,
-        "status": "processed", "status_details": None,
-    }  # fmt: skip

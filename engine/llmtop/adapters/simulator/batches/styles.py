@@ -35,6 +35,8 @@ class Style:
     api: Api = "openai"
     purpose = "batch"
     upload_path = "/files"
+    has_two_steps = False
+    """Whether a file can also be named first and sent to an address that the answer gives."""
     jobs_path = "/batches"
     most_bytes = 200 * _MIB
     windows: tuple[str, ...] = ("24h",)
@@ -131,6 +133,7 @@ class TogetherStyle(Style):
     api: Api = "together"
     purpose = "batch-api"
     upload_path = "/files/upload"
+    has_two_steps = True
     most_bytes = 100 * _MIB
 
     @property

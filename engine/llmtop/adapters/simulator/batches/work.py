@@ -11,13 +11,15 @@ from llmtop.adapters.simulator.batches.lines import (
     Grammar,
     Line,
     LineEnd,
+    Sent,
     answer_end,
     error_end,
     failed_end,
 )
 from llmtop.adapters.simulator.batches.record import Batch, Outcome
 from llmtop.adapters.simulator.batches.timeline import State
-from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.chat_request import ChatCall
+from llmtop.adapters.simulator.complaints import Complaint, invalid_value
 from llmtop.adapters.simulator.draws import Draws
 from llmtop.adapters.simulator.service import Service
 
@@ -27,6 +29,14 @@ NewFile = Callable[[str, str, str, float], StoredFile]
 _LINES_A_TURN = 25
 _SPOILING = ANSWER_TROUBLES - {"missing_usage"} | {"missing", "malformed"}
 """Troubles that leave nothing of use of an answer that was paid for."""
+
+
+def line_call(grammar: Grammar, sent: Sent, model: str, version: str, service: Service) -> ChatCall:
+    """Return the request of a line; an answer in pieces cannot be had in a batch. Raises Complaint."""
+    call = grammar.call(sent, model, version, service.profile, service.patterns)
+    if call.is_streamed:
+        raise invalid_value("stream", "stream: a request in a batch cannot be streamed.")
+    return call
 
 
 class Worker:
@@ -66,7 +76,7 @@ class Worker:
         books, profile = service.books, service.profile
         sent = grammar.read(batch.source.line_at(line.at))
         try:
-            call = grammar.call(sent, batch.model, batch.version, profile, service.patterns)
+            call = line_call(grammar, sent, batch.model, batch.version, service)
         except Complaint as complaint:
             books.batch_lines_failed += 1
             return failed_end(dialect, line.custom_id, complaint)
