@@ -41,6 +41,7 @@ def assert_left_as_found(terminal: Terminal) -> None:
     screen = terminal.screen()
     assert not screen.is_alternate
     assert screen.is_cursor_shown
+    assert not screen.text.strip(), "a terminal without a second screen would keep the picture"
     for mode in ("1000", "1006", "2004"):
         assert output.rfind(f"\x1b[?{mode}l") > output.rfind(f"\x1b[?{mode}h"), mode
     assert termios.tcgetattr(terminal._slave)[:4] == terminal.slave_before[:4]

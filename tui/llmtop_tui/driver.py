@@ -35,7 +35,8 @@ from textual.geometry import Size
 from llmtop_tui.outlet import STOP_WAIT_S, Outlet
 
 _ENTER = "\x1b[?1049h\x1b[H\x1b[2J\x1b[?25l\x1b[?2004h\x1b[?7l"
-_LEAVE = "\x1b[m\x1b[?2004l\x1b[?7h\x1b[?1049l\x1b[?25h"
+_LEAVE = "\x1b[m\x1b[H\x1b[J\x1b[?2004l\x1b[?7h\x1b[?1049l\x1b[?25h"
+"""Wiped first: GNU screen has no second screen unless it is told to, and keeps what is there."""
 _MOUSE_ON = "\x1b[?1000h\x1b[?1006h"
 _MOUSE_OFF = "\x1b[?1006l\x1b[?1000l"
 _ASK_SYNC = "\x1b[?2026$p"
