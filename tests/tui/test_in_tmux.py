@@ -8,32 +8,17 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from slow_run import LLMTOP, slow_run
 
 TMUX = shutil.which("tmux")
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed (Debian: tmux)")
 
-_LLMTOP = [sys.executable, "-P", "-c", "import sys; from llmtop_tui.cli import main; sys.exit(main())"]
-_CONFIG = """
-name = "walk"
-[provider]
-kind = "simulator"
-model = "sim"
-[input]
-path = "items.jsonl"
-[request]
-prompt = "Explain {text}"
-[execution]
-concurrency = 8
-[limits]
-requests_per_second = 20
-"""
 _LEFT = "THE-SHELL-AGAIN"
 
 
@@ -41,12 +26,9 @@ class Tmux:
     """A tmux server of its own, with shells in windows of the wanted size."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.home = folder / "home"
         self._socket = folder / "tmux"
-        lines = (json.dumps({"id": f"m-{n}", "text": f"saying {n}"}) for n in range(3000))
-        (folder / "items.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        (folder / "walk.toml").write_text(_CONFIG, encoding="utf-8")
+        self.config = slow_run(folder, "walk")
 
     def __call__(self, *words: str) -> str:
         """Run a tmux command; return what it prints."""
@@ -75,7 +57,7 @@ class Tmux:
     def runs(self) -> list[dict[str, object]]:
         """What `llmtop runs` says."""
         said = subprocess.run(
-            [*_LLMTOP, "runs", "--json"],
+            [*LLMTOP, "runs", "--json"],
             env={**os.environ, "LLMTOP_HOME": str(self.home)},
             capture_output=True,
             text=True,
@@ -110,7 +92,7 @@ class Window:
 
     def llmtop(self, *words: str) -> None:
         """Type a command, which says when the shell has the terminal back."""
-        command = shlex.join([*_LLMTOP, *words])
+        command = shlex.join([*LLMTOP, *words])
         self._tmux("send-keys", "-t", self._name, f"{command}; echo {_LEFT[:4]}'{_LEFT[4:]}' $?", "Enter")
 
     def press(self, *keys: str) -> None:
@@ -160,7 +142,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 def test_a_run_is_started_steered_left_and_taken_up_again_in_tmux(tmux: Tmux) -> None:
     window = tmux.window("first", (120, 40))
-    window.llmtop("run", str(tmux.folder / "walk.toml"))
+    window.llmtop("run", str(tmux.config))
     window.shows("walk", "RUNNING", "Memory", "? help")
 
     window.press("Space")

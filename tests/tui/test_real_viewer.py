@@ -15,24 +15,8 @@ from typing import Any
 import psutil
 import pytest
 import ssh
+from slow_run import LLMTOP, MAIN, slow_run
 from terminal import Terminal
-
-_MAIN = "import sys; from llmtop_tui.cli import main; sys.exit(main())"
-LLMTOP = [sys.executable, "-P", "-c", _MAIN]
-_CONFIG = """
-name = "far"
-[provider]
-kind = "simulator"
-model = "sim"
-[input]
-path = "items.jsonl"
-[request]
-prompt = "Explain {text}"
-[execution]
-concurrency = 8
-[limits]
-requests_per_second = 20
-"""
 
 
 class Far:
@@ -41,10 +25,8 @@ class Far:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {**os.environ, "LLMTOP_HOME": str(folder / "home")}
-        lines = (json.dumps({"id": f"m-{n}", "text": f"saying {n}"}) for n in range(3000))
-        (folder / "items.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        (folder / "far.toml").write_text(_CONFIG, encoding="utf-8")
-        started = self.llmtop("run", str(folder / "far.toml"), "--detach", "--json")
+        config = slow_run(folder, "far")
+        started = self.llmtop("run", str(config), "--detach", "--json")
         self.run_id, self.pid = started["run_id"], started["pid"]
 
     def llmtop(self, *words: str) -> Any:
@@ -159,7 +141,7 @@ def test_an_engine_that_dies_is_gone_on_the_screen_and_r_goes_on_with_the_run(fa
 
 @pytest.mark.skipif(not ssh.IS_HERE, reason="no sshd on this machine (Debian: openssh-server)")
 def test_a_killed_ssh_client_takes_the_screen_and_not_the_run(far: Far, tmp_path: Path) -> None:
-    remote = f"LLMTOP_HOME={far.environment['LLMTOP_HOME']} {sys.executable} -P -c '{_MAIN}' attach"
+    remote = f"LLMTOP_HOME={far.environment['LLMTOP_HOME']} {sys.executable} -P -c '{MAIN}' attach"
     with ssh.server(tmp_path / "ssh") as server:
         with Terminal(server.client(remote), (100, 30)) as terminal:
             terminal.wait_for_text("RUNNING", 25)
