@@ -19,7 +19,7 @@ from llmtop.config.effective import from_record
 from llmtop.config.input_format import STDIN
 from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
-from llmtop.errors import LlmtopError, UsageError
+from llmtop.errors import LlmtopError, StateError, UsageError
 from llmtop.model import RunCounts
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
@@ -103,6 +103,30 @@ def compare(home: Home, refs: Sequence[str]) -> tuple[ComparedRun, ...]:
             )
             for ref, reader in zip(found, readers, strict=True)
         )
+
+
+def peers(home: Home, run_id: str, at_most: int) -> list[str]:
+    """Return the ids of a run and of the newest others over the same items, the run first. Blocking.
+
+    Ledgers that cannot be read are left out; raises StateError for the run's own.
+    """
+    lines = home.runs()
+    total = next((each.counts.total for each in lines if each.run_id == run_id), None)
+    found = [run_id]
+    with ComparisonReader(home.run_folder(run_id)) as reader:
+        digest = reader.items_digest()
+    for each in lines:
+        if len(found) == at_most:
+            break
+        if each.run_id == run_id or each.counts.total != total:
+            continue
+        try:
+            with ComparisonReader(home.run_folder(each.run_id)) as reader:
+                if reader.items_digest() == digest:
+                    found.append(each.run_id)
+        except StateError:
+            continue
+    return found
 
 
 def _refuse_other_items(
