@@ -315,6 +315,8 @@ class Snapshot:
     model: str = ""
     provider: str = ""
     via: str = "realtime"
+    state_at: float | None = None
+    """Since when it is in this state, as far as this engine has seen it."""
     started_at: float | None = None
     elapsed_s: float = 0.0
     """Running time, over all starts."""

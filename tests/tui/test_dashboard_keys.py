@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from fake_door import FakeDoor
 from viewing import viewer
 
+from llmtop.snapshot import LogLine
 from llmtop_tui.panels.flights import SORTS
+from llmtop_tui.sample import SAMPLE
 from llmtop_tui.screens.help import HelpScreen
 
 
@@ -137,6 +140,64 @@ async def test_t_switches_the_tuner() -> None:
         await view.until(lambda: "tune off" in view.text("tune"))
 
         assert view.sent == [("set", {"tuner": "off"})]
+
+
+async def test_t_hands_back_what_was_set_by_hand_before_it_switches_the_tuner_off() -> None:
+    pinned = tuple(replace(knob, is_pinned=knob.name == "concurrency") for knob in SAMPLE.tuner.knobs)
+    door = FakeDoor(replace(SAMPLE, tuner=replace(SAMPLE.tuner, knobs=pinned)))
+    async with viewer(door) as view:
+        await view.press("t")
+        await view.until(lambda: view.sent == [("set", {"tuner": "on"})])
+
+
+async def test_a_wish_is_said_at_once_on_a_screen_that_does_not_show_the_figure() -> None:
+    async with viewer(FakeDoor(confirms=False)) as view:
+        await view.press("6", "+")
+
+        assert "concurrency > 33" in view.text("status")
+
+
+async def test_the_log_is_filtered_and_stands_still_while_somebody_reads() -> None:
+    lines = tuple(LogLine(SAMPLE.at - 90 + n, "", f"line {n} of the log") for n in range(90))
+    async with viewer(FakeDoor(replace(SAMPLE, log=lines))) as view:
+        await view.press("6")
+        assert "line 89 of" in view.text("body")
+        assert "follows" in view.text("tabs")
+        await view.press("f")
+        view.door.push(log=(*lines, LogLine(SAMPLE.at, "", "the newest line")))
+        await view.settle()
+        view.app.redraw()
+        assert "the newest line" not in view.text("body")
+        await view.press("f")
+        assert "the newest line" in view.text("body")
+        await view.press("/", *"line 7", "enter")
+        assert "line 71 of" in view.text("body")
+        assert "line 80 of" not in view.text("body")
+        await view.press("escape")
+
+        assert "line 80 of" in view.text("body")
+
+
+async def test_the_display_may_be_drawn_more_rarely_and_the_mouse_be_switched_there() -> None:
+    async with viewer() as view:
+        await view.press("f2")
+        await view.answer("r")
+        assert view.app.every_s == 2.0
+        assert "every 2 s" in view.text("status")
+        await view.press("f2")
+        await view.answer("m")
+
+        assert view.app.has_mouse
+
+
+async def test_a_screen_opened_on_top_goes_with_the_screen_below_it() -> None:
+    async with viewer() as view:
+        await view.press("G", "enter")
+        assert len(view.app.screen_stack) == 3
+        await view.press("4")
+
+        assert len(view.app.screen_stack) == 2
+        assert "[4 Tuner]" in view.text("tabs")
 
 
 @pytest.mark.parametrize(("choice", "verb"), [("d", "stop"), ("s", "stop_now")])

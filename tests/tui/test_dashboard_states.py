@@ -245,6 +245,17 @@ async def test_the_list_of_runs_opens_one_and_esc_comes_back_and_lets_go_of_it()
     assert door.is_closed
 
 
+async def test_the_list_of_runs_is_sorted_by_a_column_and_turned_round() -> None:
+    app = await _browsing(RUNS, FakeDoor())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("s")
+        assert [run.name for run in app.screen.table.rows] == sorted(run.name for run in RUNS)
+        await pilot.press("I")
+        assert [run.name for run in app.screen.table.rows] == sorted((run.name for run in RUNS), reverse=True)
+    await app.finish()
+
+
 async def test_a_run_that_cannot_be_opened_is_a_sentence_and_no_end() -> None:
     app = await _browsing(RUNS)
     async with app.run_test(size=(80, 24)) as pilot:

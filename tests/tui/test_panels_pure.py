@@ -8,7 +8,7 @@ from hostile import run_lines, snapshots
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtop.snapshot import FilterView, RunLine, Snapshot
+from llmtop.snapshot import FilterView, HeldBy, RunLine, Snapshot
 from llmtop_tui.ink import Line, block, boxed, line, text_of, width_of
 from llmtop_tui.looks import ASCII, UTF8, Looks
 from llmtop_tui.panels import (
@@ -111,6 +111,28 @@ def test_before_the_first_snapshot_a_panel_shows_dashes_and_no_number(name: str)
     figures = [word for word in words if any(char.isdigit() for char in word) and word not in names_of_errors]
     clock = [word for word in figures if word.count(":") == 2]
     assert figures == clock
+
+
+def test_a_cooldown_says_how_long_still_what_came_last_and_that_nobody_need_do_anything() -> None:
+    held = HeldBy("cooldown", "", (("cooldown", 0.9),), (), SAMPLE.at + 41)
+    scene = Scene(replace(SAMPLE, state="held", held=held, state_at=SAMPLE.at - 75), SAMPLE.at, 0.4)
+    first, second = (text_of(each) for each in title.lines(scene, 120, 2, Looks(UTF8)))
+
+    assert "HELD 1:15" in first
+    assert "provider cooldown 41 s, last rate_limit: retry-after 2 s; goes on by itself" in second
+
+
+def test_a_stop_says_the_numbers_and_what_goes_on_without_us() -> None:
+    paused = replace(SAMPLE, state="paused", state_at=SAMPLE.at - 42)
+    first, second = (
+        text_of(each) for each in title.lines(Scene(paused, SAMPLE.at, 0.4), 120, 2, Looks(UTF8))
+    )
+    budget = text_of(title.lines(Scene(PAUSED, SAMPLE.at, 0.4), 120, 2, Looks(UTF8))[1])
+
+    assert "PAUSED 0:42" in first
+    assert "1 batch job at the provider goes on" in second
+    assert "b raises the cap" in budget
+    assert "spent $4.97 of $5.00, nothing is lost" in budget
 
 
 @pytest.mark.parametrize(("width", "tall"), [(80, 24), (120, 40), (200, 50)])

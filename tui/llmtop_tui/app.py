@@ -72,6 +72,8 @@ class DashboardApp(Navigator):
         self._has_said_slow = False
         self._window_title = ""
         self.has_notices = options.notices
+        self.every_s = display.RATES_S[0]
+        """Seconds between two drawings."""
 
     def on_mount(self) -> None:
         """Show the first frame; everything that waits comes after it."""
@@ -117,7 +119,7 @@ class DashboardApp(Navigator):
 
     def _arm(self) -> None:
         """One timer, at whole seconds."""
-        step = SLOW_INTERVAL_S if self.is_slow else 1.0
+        step = max(self.every_s, SLOW_INTERVAL_S if self.is_slow else 0.0)
         wait = step - time.time() % step
         self._timer = asyncio.get_running_loop().call_later(wait + 0.005, self._tick)
 

@@ -45,6 +45,7 @@ class ItemView:
     """The screen that opened this view: esc leads back to it."""
     sort: str = "input"
     """A name of SORTS; only where all that fits is in the window."""
+    is_inverted: bool = False
 
     @property
     def states(self) -> tuple[ItemState, ...]:
@@ -83,9 +84,11 @@ class ItemPages:
     def rows(self) -> Sequence[ItemRow]:
         """The rows of the window, sorted where it holds all there is."""
         rows = [each.row for each in self._window]
-        if self.view.sort in SORTS and self.is_whole:
+        if not self.is_whole:
+            return rows
+        if self.view.sort in SORTS:
             rows.sort(key=SORTS[self.view.sort])
-        return rows
+        return rows[::-1] if self.view.is_inverted else rows
 
     @property
     def is_whole(self) -> bool:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["overview", "batches", "items", "item", "panel", "errors", "runs", "help"]
+Place = Literal["overview", "batches", "items", "item", "panel", "errors", "log", "runs", "help"]
 Group = Literal["run", "view", "move", "screens", "leave"]
 
 FLIGHTS: tuple[Place, ...] = ("overview", "batches")
 TABLES: tuple[Place, ...] = ("overview", "batches", "items")
 LISTS: tuple[Place, ...] = (*TABLES, "runs")
-RUN: tuple[Place, ...] = (*TABLES, "panel", "errors")
+READ: tuple[Place, ...] = ("panel", "errors", "log")
+RUN: tuple[Place, ...] = (*TABLES, *READ)
 ALL: tuple[Place, ...] = (*RUN, "item", "runs", "help")
+SPOKEN: tuple[Place, ...] = tuple(place for place in ALL if place != "help")
+"""Where a screen can say something or ask."""
 LETTERS: tuple[Place, ...] = tuple(place for place in ALL if place != "item")
 """Where letters move: not on an item, whose parts have them."""
 GROUPS: tuple[tuple[Group, str], ...] = (
@@ -81,7 +84,9 @@ TABLE: tuple[Key, ...] = (
     ),
     Key("rate_down", ("(",), "(", "request rate 10 % down", RUN, "run", "", 7, True),
     Key("budget", ("b",), "b", "type a new cap on the money (asks)", RUN, "run", "budget", 8, True),
-    Key("tuner", ("t",), "t", "tuner on or off", RUN, "run", "tuner", 9, True),
+    Key(
+        "tuner", ("t",), "t", "tuner on or off; hands back what was set by hand", RUN, "run", "tuner", 9, True
+    ),
     Key("pack_up", ("}",), "}", "items per request one up", RUN, "run", "", 99, True),
     Key("pack_down", ("{",), "{", "items per request one down", RUN, "run", "", 12, True),
     Key(
@@ -108,18 +113,36 @@ TABLE: tuple[Key, ...] = (
         "set",
         3,
     ),
-    Key("filter", ("/", "\\"), "/", "filter the list; `!` in front inverts", LISTS, "view", "filter", 4),
-    Key("sort", ("s", ">"), "s >", "sort by the next column", TABLES, "view", "sort", 12),
-    Key("sort_back", ("<",), "<", "sort by the column before", TABLES, "view"),
-    Key("invert", ("I",), "I", "turn the order round", FLIGHTS, "view"),
+    Key(
+        "filter",
+        ("/", "\\"),
+        "/",
+        "filter the list; `!` in front inverts",
+        (*LISTS, "log"),
+        "view",
+        "filter",
+        4,
+    ),
+    Key("sort", ("s", ">"), "s >", "sort by the next column", LISTS, "view", "sort", 12),
+    Key("sort_back", ("<",), "<", "sort by the column before", LISTS, "view"),
+    Key("invert", ("I",), "I", "turn the order round", LISTS, "view"),
     Key("problems", ("e",), "e", "only rows with problems", TABLES, "view", "problems", 13),
-    Key("follow", ("f",), "f", "stay with the row under the cursor", FLIGHTS, "view", "", 99),
+    Key(
+        "follow",
+        ("f",),
+        "f",
+        "stay with the row under the cursor, or the end of the log",
+        (*TABLES, "log"),
+        "view",
+        "",
+        99,
+    ),
     Key(
         "copy",
         ("y",),
         "y",
         "copy the row under the cursor, or the part that is shown (OSC 52)",
-        (*LISTS, "item"),
+        (*LISTS, *READ, "item"),
         "view",
         "copy",
         11,
@@ -128,14 +151,23 @@ TABLE: tuple[Key, ...] = (
         "copy_all",
         ("Y",),
         "Y",
-        "copy the whole table, or everything about the item",
-        (*LISTS, "item"),
+        "copy the whole table or screen, or everything about the item",
+        (*LISTS, *READ, "item"),
         "view",
     ),
     Key("save", ("o",), "o", "save what is shown into a file", (*RUN, "item"), "view", "", 99),
     Key("bare", ("#",), "#", "hide the panels, table only", ("overview",), "view"),
-    Key("next_match", ("n",), "n", "next match, or the next item", (*TABLES, "item"), "view", "next", 15),
-    Key("last_match", ("N",), "N", "match before, or the item before", (*TABLES, "item"), "view"),
+    Key(
+        "next_match",
+        ("n",),
+        "n",
+        "next match, or the next item",
+        (*TABLES, "log", "item"),
+        "view",
+        "next",
+        15,
+    ),
+    Key("last_match", ("N",), "N", "match before, or the item before", (*TABLES, "log", "item"), "view"),
     Key("next_panel", ("tab",), "tab", "next panel or state", (*RUN, "item"), "view", "", 99),
     Key("last_panel", ("shift+tab",), "shift+tab", "panel or state before", (*RUN, "item"), "view"),
     Key("part_prompt", ("p",), "p", "prompt as it was sent", ("item",), "view", "prompt", 4),
@@ -172,12 +204,12 @@ TABLE: tuple[Key, ...] = (
         ("m",),
         "m",
         "mouse on or off; off gives the terminal's own selection back",
-        ALL,
+        SPOKEN,
         "view",
         "mouse",
         16,
     ),
-    Key("display", ("f2",), "f2", "display: plot, glyphs, colours, slow line", ALL, "view"),
+    Key("display", ("f2",), "f2", "display: rate, plot, glyphs, colours, mouse, slow line", SPOKEN, "view"),
     Key("repaint", ("ctrl+l",), "ctrl+l", "repaint everything", ALL, "view"),
     Key("up", ("up", "k"), "up k", "one line up", LETTERS, "move"),
     Key("up", ("up",), "up", "one line up", ("item",), "move"),

@@ -38,6 +38,10 @@ class Navigator(GuardedApp):
         screen.set_class(not self.looks.has_plot, "-noplot")
         return screen
 
+    def _depth(self) -> int:
+        """Screens up to the one of the run: what was opened on top of it goes when the screen changes."""
+        return 3 if self.has_list else 2
+
     def _hidden(self) -> frozenset[str]:
         return frozenset() if self.has_list else frozenset({"screen_0"})
 
@@ -54,6 +58,8 @@ class Navigator(GuardedApp):
             from llmtop_tui.screens.tabs import screen_of  # not needed for the first paint
 
             screen = screen_of(number)(self.session, self.looks, self._hidden())
+        while len(self.screen_stack) > self._depth():
+            self.pop_screen()
         self.switch_screen(screen)
         self.call_after_refresh(self.redraw)
 
@@ -80,7 +86,8 @@ class Navigator(GuardedApp):
 
     def _close_run(self) -> None:
         session, self.session = self.session, None
-        self.pop_screen()
+        while len(self.screen_stack) >= self._depth():
+            self.pop_screen()
         if session is not None:
             self.spawn(session.close())
         self.call_after_refresh(self.redraw)

@@ -11,6 +11,7 @@ from llmtop.snapshot import Snapshot
 from llmtop_tui import format as fmt
 from llmtop_tui.dialogs import Question, confirm
 from llmtop_tui.ink import said
+from llmtop_tui.panels.words import open_jobs
 from llmtop_tui.settings import NO_CAP, parse_money
 
 ASKED_FROM = 100
@@ -61,7 +62,7 @@ def ending(choice: str, snapshot: Snapshot) -> Proposal:
 
 def _cancel_question(snapshot: Snapshot) -> Question:
     left = fmt.count(snapshot.counts.pending)
-    jobs = open_batches(snapshot)
+    jobs = open_jobs(snapshot)
     body = (f"What is finished is kept; {left} items without a result are given up for good.",)
     if not jobs:
         return confirm("Cancel this run for good?", *body, yes="cancel it", no="go on")
@@ -74,12 +75,6 @@ def _cancel_question(snapshot: Snapshot) -> Question:
         entry="",
         is_right=lambda text: "" if text.strip() == name else "that is not its name",
     )
-
-
-def open_batches(snapshot: Snapshot) -> int:
-    """Provider batches that are not over."""
-    over = ("ended", "done", "failed", "expired", "cancel")
-    return sum(row.via == "batch" and not row.state.startswith(over) for row in snapshot.rows)
 
 
 def hold(snapshot: Snapshot) -> Proposal | str:

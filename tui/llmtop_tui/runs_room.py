@@ -27,10 +27,10 @@ class RunsRoom:
         self._app = app
         self._open_run = open_run
 
-    def open(self, run_id: str) -> None:
-        """Show a run of the list."""
+    def open(self, run_id: str, screen: str = "1") -> None:
+        """Show a run of the list, on one of its screens."""
         if self._open_run is not None:
-            self._app.spawn(self._opened(self._open_run, run_id))
+            self._app.spawn(self._opened(self._open_run, run_id, screen))
 
     def launch(self, work: Awaitable[str], what: str) -> None:
         """Start or resume a run, and show it."""
@@ -48,7 +48,7 @@ class RunsRoom:
                     screen.say(f"cannot read the runs: {said(error)}", "warn")
             await asyncio.sleep(_SLOW_S if app.is_slow else 1.0)
 
-    async def _opened(self, open_run: OpenRun, run_id: str) -> None:
+    async def _opened(self, open_run: OpenRun, run_id: str, screen: str) -> None:
         app = self._app
         try:
             door = await open_run(run_id)
@@ -62,6 +62,8 @@ class RunsRoom:
         await app.push_screen(app.overview())
         app.say("")
         app.connect(session)
+        if screen != "1":
+            app.open_tab(screen)
 
     async def _launched(self, work: Awaitable[str], what: str) -> None:
         app = self._app

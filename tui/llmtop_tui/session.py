@@ -149,6 +149,8 @@ class Session:
     def perform(self, proposal: Proposal) -> None:
         """Show the wish now and send it; repeats within 0.3 s become one command."""
         self.steering.wish(proposal, self.clock())
+        if proposal.shown:
+            self.on_say("   ".join(f"{key} > {said(value, 40)}" for key, value in proposal.shown), "you", "")
         if proposal.is_repeatable:
             first = self._held_back
             self._held_back = _merged(first, proposal)

@@ -7,7 +7,7 @@ that is new enough shows it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmtop.model import Acknowledgement, CommandVerb
 from llmtop.snapshot import Snapshot
@@ -88,8 +88,7 @@ class Steering:
         if action.startswith("pack_"):
             return self._pack(1 if action == "pack_up" else -1, snapshot)
         if action == "tuner":
-            is_on = self.wanted().get("tuner", "on" if snapshot.tuner.is_on else "off") == "on"
-            return self.set({"tuner": "off" if is_on else "on"}, snapshot)
+            return self._tuner(snapshot)
         if action == "undo":
             return self.undos.pop() if self.undos else "nothing to undo in this viewer"
         return f"{action}: no such action"
@@ -111,6 +110,13 @@ class Steering:
         verb: CommandVerb = "resume" if is_paused else "pause"
         back: CommandVerb = "pause" if is_paused else "resume"
         return Proposal(verb, None, (("state", verb),), undo=Proposal(back, None, (("state", back),)))
+
+    def _tuner(self, snapshot: Snapshot) -> Proposal:
+        """Off when it is on, else on; what was set by hand goes back to it first."""
+        is_on = self.wanted().get("tuner", "on" if snapshot.tuner.is_on else "off") == "on"
+        if is_on and any(each.is_pinned for each in snapshot.tuner.knobs):
+            return replace(self.set({"tuner": "on"}, snapshot), undo=None)
+        return self.set({"tuner": "off" if is_on else "on"}, snapshot)
 
     def _concurrency(self, action: str, snapshot: Snapshot) -> Proposal | str:
         now = number(self.wanted().get("concurrency") or current(snapshot, "concurrency"))

@@ -33,7 +33,7 @@ from llmtop.run.batch_parts import Jobs
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.opened import Checked, Opened, StartOptions, check
 from llmtop.run.parts import Caching, Parts, assemble
-from llmtop.run.picture import line_of, picture
+from llmtop.run.picture import line_of, picture, see_state
 from llmtop.run.run import Run
 from llmtop.snapshot import RunLine, Snapshot
 
@@ -222,6 +222,7 @@ class Engine:
                 run.parts.meters.lagged(run.clock(), lag_s)
                 self.host.guard(run)
                 run.tick()
+                see_state(run, run.wall())
             self._tell_of_caches()
             self._share_halts()
 

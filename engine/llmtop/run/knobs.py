@@ -19,6 +19,7 @@ MAX_CONCURRENCY = 4096
 MAX_ITEMS_PER_REQUEST = 1000
 _RATES_PER_S = (Decimal("1e-6"), Decimal("1e6"))
 _MAX_COST_USD = Decimal(10**6)
+_AUTO = "auto"
 
 
 class BadKnob(Exception):
@@ -40,8 +41,8 @@ def read_knob(run: Run, key: str, text: str, origin: str) -> Planned:
 
 
 def _concurrency(run: Run, text: str, origin: str) -> Planned:
-    if text == "auto":
-        raise BadKnob("concurrency=auto: hand it back to the tuner with tuner=on")
+    if text == _AUTO:
+        return _handed_back(run, "concurrency", "concurrency", str(run.lane.concurrency), origin)
     number = _whole("concurrency", text, 1, MAX_CONCURRENCY)
     if (most := open_files.most_requests()) is not None and number > most:
         raise BadKnob(
@@ -50,6 +51,15 @@ def _concurrency(run: Run, text: str, origin: str) -> Planned:
         )
     old = run.lane.concurrency
     return Change("concurrency", str(old), str(number)), lambda: run.lane.set(concurrency=number, by=origin)
+
+
+def _handed_back(run: Run, key: str, name: str, old: str, origin: str) -> Planned:
+    """`KEY=auto`: the tuner moves again what a person has set."""
+    if not run.lane.is_tuning:
+        raise BadKnob(f"{key}=auto: the tuner is off; tuner=on switches it on and hands everything back")
+    if name not in run.lane.pinned:
+        raise BadKnob(f"{key} is not set by hand: the tuner has it, as far as its range goes")
+    return Change(key, old, _AUTO), lambda: run.lane.hand_back(name, by=origin)
 
 
 def _requests_per_second(run: Run, text: str, origin: str) -> Planned:
@@ -61,19 +71,25 @@ def _requests_per_minute(run: Run, text: str, origin: str) -> Planned:
 
 
 def _request_rate(run: Run, key: str, text: str, unit_s: float, origin: str) -> Planned:
-    rate = _rate(key, text, unit_s)
     old = _shown(run.lane.stated(Resource.REQ), unit_s)
+    if text == _AUTO:
+        return _handed_back(run, key, f"rate:{Resource.REQ}", old, origin)
+    rate = _rate(key, text, unit_s)
     return Change(key, old, _shown(rate, unit_s)), lambda: run.lane.set(request_rate=rate, by=origin)
 
 
 def _tokens_per_minute(run: Run, text: str, origin: str) -> Planned:
-    rate = _rate("tokens_per_minute", text, 60.0)
     old = _shown(run.lane.stated(Resource.TOTAL), 60.0)
+    if text == _AUTO:
+        return _handed_back(run, "tokens_per_minute", f"rate:{Resource.TOTAL}", old, origin)
+    rate = _rate("tokens_per_minute", text, 60.0)
     change = Change("tokens_per_minute", old, _shown(rate, 60.0))
     return change, lambda: run.lane.set(total_token_rate=rate, by=origin)
 
 
 def _items_per_request(run: Run, text: str, origin: str) -> Planned:
+    if text == _AUTO:
+        return _handed_back(run, "items_per_request", "pack", str(run.parts.packs.size), origin)
     size = _whole("items_per_request", text, 1, MAX_ITEMS_PER_REQUEST)
     change = Change("items_per_request", str(run.parts.packs.size), str(size))
     return change, lambda: run.lane.set(items_per_request=size, by=origin)

@@ -54,12 +54,14 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
     eta_s = run.parts.meters.eta_s(now, run.counts.pending) if standing.phase == "running" else None
     cooldown_s = max(0.0, run.lane.hold_until - now)
     latency = run.parts.meters.latency(now)
+    state, state_at = see_state(run, at)
     return Snapshot(
         version=run.version,
         at=at,
         run_id=run.id,
         name=run.name,
-        state=word_of(run, is_held=held.cause == Cause.COOLDOWN),
+        state=state,
+        state_at=state_at,
         counts=run.counts,
         state_detail=str(standing.fault or (standing.halt.message if standing.halt else "")),
         model=run.config.provider.model,
@@ -87,6 +89,14 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         packs=PackView(run.parts.reception.checks.checked, run.parts.reception.checks.agreed),
         filters=() if run.parts.filters is None else run.parts.filters.views(),
     )
+
+
+def see_state(run: Run, at: float) -> tuple[RunState, float]:
+    """Return the one word for a run's state, and since when it is that; `at` is the wall clock."""
+    word = word_of(run, is_held=run.parts.line.waits.binding == Cause.COOLDOWN)
+    if run.seen_state is None or run.seen_state[0] != word:
+        run.seen_state = (word, at)
+    return run.seen_state
 
 
 def word_of(run: Run, *, is_held: bool) -> RunState:

@@ -20,7 +20,7 @@ from llmtop.run.opened import Opened
 from llmtop.run.parts import Parts
 from llmtop.run.state import Standing
 from llmtop.run.steering import steer
-from llmtop.snapshot import LogLine
+from llmtop.snapshot import LogLine, RunState
 from llmtop.submit.gate import Lane
 from llmtop.submit.work import Halt
 
@@ -69,6 +69,8 @@ class Run:
         self.set_by: dict[str, tuple[str, float]] = {}
         """Who gave a knob its value last in this process, and when (wall clock)."""
         self.last_command = ""
+        self.seen_state: tuple[RunState, float] | None = None
+        """The state as it was seen last, and since when (wall clock)."""
         self.version = 1
         self.changed = asyncio.Event()
         """Set when something happens that a viewer should see at once; a new one then takes its place."""

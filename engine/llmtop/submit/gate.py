@@ -210,6 +210,13 @@ class Lane:
         self._steering.change(now)
         self.pump()
 
+    def hand_back(self, name: str, by: str = "operator") -> None:
+        """Give the tuner one thing back that a person has fixed, by its name in `pinned`."""
+        now = self.clock()
+        self._steering.hand_back(now, name, by)
+        self._steering.change(now)
+        self.pump()
+
     def tune(self, is_on: bool, by: str = "operator") -> None:
         """Switch the tuner on, which hands it everything that was pinned, or off."""
         self._steering.switch(self.clock(), is_on, by)

@@ -111,6 +111,18 @@ class Steering:
             return self.pack_size
         return self.tuner.choose_pack()
 
+    def hand_back(self, now: float, name: str, by: str) -> None:
+        """Give the tuner one thing back that a person has fixed, by its name in `pinned`."""
+        if name == "concurrency":
+            self.tuner.slots.resume_from(now, self.limiter.concurrency)
+        elif name == "pack":
+            if self.pack is not None:
+                self.tuner.packs.set(self.pack)
+            self.pack, self.tuner.is_pack_pinned = None, False
+        else:
+            self.rates.unpin(Resource(name.removeprefix("rate:")))
+        self.journal.note(now, name, "by hand", "auto", f"set by {by}", by)
+
     def switch(self, now: float, is_on: bool, by: str) -> None:
         """Switch the tuner; on, it goes on from what was pinned."""
         if is_on:

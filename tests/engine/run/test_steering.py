@@ -65,7 +65,7 @@ async def live(desk: Desk, items: int = 200, latency_s: float = 30.0, **tables: 
         ({"concurrency": "4097"}, "from 1 to"),
         ({"concurrency": "²"}, "whole number"),
         ({"concurrency": True}, "whole number"),
-        ({"concurrency": "auto"}, "tuner=on"),
+        ({"concurrency": "auto"}, "not set by hand"),
         ({"concurrency": "9" * 5000}, "whole number"),
         ({"requests_per_second": "nan"}, "must be a number"),
         ({"requests_per_second": "-1"}, "must be a number"),
@@ -126,6 +126,53 @@ async def test_the_value_that_is_there_already_is_pinned_all_the_same(desk: Desk
         knob = it.knob("concurrency")
         assert knob is not None
         assert (knob.value, knob.origin, knob.is_pinned) == ("4", ADA, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("concurrency", "9", "concurrency"),
+        ("items_per_request", "3", "items_per_request"),
+        ("requests_per_minute", "120", "requests_per_second"),
+        ("tokens_per_minute", "9000", "tokens_per_minute"),
+    ],
+)
+async def test_what_was_set_by_hand_is_handed_back_with_auto_and_nothing_else_is(
+    desk: Desk, key: str, value: str, shown: str
+) -> None:
+    others = {"concurrency": "5", "items_per_request": "2", key: value}
+    async with live(desk, execution={"concurrency": "1-4-64", "items_per_request": "1-8"}) as it:
+        await it.set(**others)
+        answer = await it.set(**{key: "auto"})
+
+        assert answer.is_ok
+        assert [(change.key, change.new) for change in answer.changes] == [(key, "auto")]
+        pinned = {name for name in ("concurrency", "items_per_request", shown) if it.knob(name).is_pinned}  # type: ignore[union-attr]
+        assert pinned == {"concurrency", "items_per_request"} - {key}
+        again = await it.do("set", {key: "auto"})
+        assert "not set by hand" in again.message
+
+
+async def test_nothing_is_handed_back_to_a_tuner_that_is_off(desk: Desk) -> None:
+    async with live(desk, execution={"concurrency": "1-4-64"}) as it:
+        await it.set(concurrency="9", tuner="off")
+        answer = await it.do("set", {"concurrency": "auto"})
+
+        assert not answer.is_ok
+        assert "tuner=on" in answer.message
+
+
+async def test_the_state_is_shown_with_the_moment_since_when_it_is_that(desk: Desk) -> None:
+    async with live(desk, execution={"concurrency": 4}) as it:
+        await it.do("pause")
+        first = it.engine.snapshot(it.run.id)
+        second = it.engine.snapshot(it.run.id)
+
+        assert first.state in {"pausing", "paused"}
+        assert first.state_at is not None
+        assert first.state_at <= first.at
+        if second.state == first.state:
+            assert second.state_at == first.state_at
 
 
 async def test_a_dry_run_says_what_would_change_and_changes_nothing(desk: Desk) -> None:

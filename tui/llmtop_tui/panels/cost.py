@@ -49,8 +49,9 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     cap = wished(scene, "max_cost", fmt.money(c.cap_pusd) if c.cap_pusd is not None else "no cap", looks)
     saved = c.saved_cache_pusd + c.saved_batch_pusd
     spans: list[Span] = [*head, *_spent(c), (" of ", "plain"), cap, ("  ", "plain")]
+    if width >= 76:
+        spans += _bar(c, max(8, width // 4 - 2), looks)
     spans += [
-        *_bar(c, max(8, width // 4 - 2), looks),
         ("  end ", "plain"),
         *_projection(c, looks, is_short=True),
     ]

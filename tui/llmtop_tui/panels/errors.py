@@ -15,6 +15,8 @@ TITLE = "Errors and waits"
 KINDS_TITLE = "Errors by kind"
 _FAULTS = frozenset({"5xx", "timeout", "connection"})
 _MANY_429 = 0.01
+_COST, _WIDE = 15, 90
+"""Cells of the cost of a kind, where the table has as many columns."""
 
 
 def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
@@ -54,6 +56,18 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     s = scene.snapshot
     e, counts = s.errors, s.counts
     other = e.connections + e.missing + e.refusals
+    if width < 76:
+        rest = e.timeouts + e.parse + other
+        return line(
+            *head,
+            *_padded("429", e.status_429, _role_429(s), 9),
+            *_padded("5xx", e.status_5xx, "strong", 9),
+            *_padded("other", rest, "strong", 11),
+            (looks.glyphs.down + " ", "muted"),
+            *_number("rej", counts.rejected, "strong"),
+            "  ",
+            *_number("failed", counts.failed, "bad"),
+        )
     return line(
         *head,
         *_padded("429", e.status_429, _role_429(s), 9),
@@ -78,13 +92,14 @@ def kinds(scene: Scene, width: int, height: int, looks: Looks, cursor: int | Non
             + right("COUNT", 7)
             + right("/MIN", 6)
             + right("LAST", 10)
-            + "  COST, LAST MESSAGE",
+            + "  "
+            + (pad("COST", _COST) + "  LAST MESSAGE" if width >= _WIDE else "COST, LAST MESSAGE"),
             "muted",
         )
     )
     every = scene.snapshot.errors.kinds
     current = None if cursor is None else min(cursor, len(every) - 1)
-    body = [_kind(each, is_current=index == current) for index, each in enumerate(every)]
+    body = [_kind(each, width, is_current=index == current) for index, each in enumerate(every)]
     return [head, *(body or [line(("none so far", "good"))])][:height]
 
 
@@ -93,16 +108,24 @@ def screen(scene: Scene, width: int, height: int, looks: Looks, cursor: int = 0)
     if scene.snapshot is None:
         return skeleton(("warnings", "kinds", "history"), 10)[:height]
     s = scene.snapshot
-    body: list[Line] = [line(("WARNINGS", "muted"))]
-    for text in s.warnings:
-        for number, part in enumerate(wrap(said(text, 400), width - 3)):
-            body.append(line((f"{looks.glyphs.warn if number == 0 else ' '} {part}", "warn")))
-    if not s.warnings:
-        body.append(line(("none", "good")))
+    body = [*_warnings(s, width, looks.glyphs.warn)]
     body += [EMPTY, *kinds(scene, width, max(height - len(body) - 5, 2), looks, cursor), EMPTY]
     body += [*filters.lines(scene, width, 40, looks), EMPTY]
     body += _history(s.errors, width, looks)
     return body[:height]
+
+
+def line_of_kind(scene: Scene, width: int, cursor: int) -> int:
+    """Where on the whole screen a kind stands, from 0."""
+    return len(_warnings(scene.snapshot, width, "!")) + 2 + cursor if scene.snapshot else 0
+
+
+def _warnings(s: Snapshot, width: int, glyph: str) -> list[Line]:
+    body: list[Line] = [line(("WARNINGS", "muted"))]
+    for text in s.warnings:
+        for number, part in enumerate(wrap(said(text, 400), width - 3)):
+            body.append(line((f"{glyph if number == 0 else ' '} {part}", "warn")))
+    return body if s.warnings else [*body, line(("none", "good"))]
 
 
 def _history(e: ErrorsView, width: int, looks: Looks) -> list[Line]:
@@ -115,7 +138,7 @@ def _history(e: ErrorsView, width: int, looks: Looks) -> list[Line]:
     return rows
 
 
-def _kind(kind: ErrorKind, *, is_current: bool) -> Line:
+def _kind(kind: ErrorKind, width: int, *, is_current: bool) -> Line:
     is_bad = "failed" in kind.cost
     cost, message = said(kind.cost, 30), said(kind.last_message)
     spans: list[Span] = [
@@ -123,10 +146,12 @@ def _kind(kind: ErrorKind, *, is_current: bool) -> Line:
         (right(fmt.short(kind.count), 7), "strong"),
         (right(_per_min(kind.per_min), 6), "plain"),
         (right(fmt.clock(kind.last_at), 10), "plain"),
-        (f"  {cost}", "plain"),
+        (f"  {pad(cost, _COST) if width >= _WIDE else cost}", "plain"),
         (f"  {message}" if message else "", "muted"),
     ]
-    return tuple((text, "cursor") for text, _ in spans) if is_current else tuple(spans)
+    if is_current:
+        return fit(tuple((text, "cursor") for text, _ in spans), width, role="cursor")
+    return tuple(spans)
 
 
 def _per_min(value: float) -> str:

@@ -74,7 +74,7 @@ def columns(width: int) -> list[_Column]:
     figures = [column for column in _FIGURES if width >= ALL_FROM_WIDTH or column.name != "TOKENS"]
     fixed = 2 + sum(column.width + 1 for column in (*lead, *figures)) + items + 1
     room = max(width - fixed - 1, 6)
-    state = min(22, max(room // 2, 14), room) if has_note else room
+    state = min(24, max(room // 2, 14), room) if has_note else room
     chosen = [
         *lead,
         _Column("STATE", state, False, lambda row, now: said(row.state, 60)),

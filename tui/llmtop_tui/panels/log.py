@@ -14,9 +14,24 @@ TITLE = "Log"
 
 def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
     """As many of the newest lines as fit."""
-    entries = shown(scene)
+    return some(scene, height, "")
+
+
+def some(scene: Scene, height: int, text: str) -> list[Line]:
+    """The newest lines that hold a text, in whatever case; `!` in front: that do not."""
+    wanted = text.removeprefix("!").lower()
+    is_inverted = text.startswith("!")
+    entries = [
+        each
+        for each in shown(scene)
+        if not wanted or (wanted in f"{each.who} {each.text}".lower()) != is_inverted
+    ]
     if not entries:
-        return skeleton(("no entry yet",), 13)[:height]
+        return (
+            [line(("no entry fits the filter (esc clears it)", "muted"))]
+            if wanted
+            else skeleton(("no entry yet",), 13)
+        )
     return [draw(each) for each in entries[-height:]] if height > 0 else []
 
 

@@ -59,14 +59,16 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         (fmt.memory(rss), "strong"),
         (f" cpu {_cpu(p.engine_cpu_pct)}", "plain"),
         (
-            f"  group {fmt.short(p.cgroup_processes)}  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ",
+            ("" if width < 76 else f"  group {fmt.short(p.cgroup_processes)}")
+            + f"  load {fmt.three(p.load_1m)}/{_count(p.cores)}  ",
             "plain",
         ),
     ]
     if p.python_processes:
+        many = "" if width < 76 else " python"
         glyph, role = (f"{looks.glyphs.warn} ", _role(p)) if p.warning else ("", "plain")
         spans.append(
-            (f"{glyph}{_count(p.python_processes)} other python, {fmt.memory(p.python_rss_bytes)}", role)
+            (f"{glyph}{_count(p.python_processes)} other{many}, {fmt.memory(p.python_rss_bytes)}", role)
         )
     else:
         spans.append(("no other python", "plain"))

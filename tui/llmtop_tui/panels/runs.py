@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llmtop.snapshot import RunLine
 from llmtop_tui import format as fmt
@@ -14,6 +14,17 @@ from llmtop_tui.scene import ENDED_STATES
 _FIXED = 64
 """Cells of all columns but name, start and model."""
 MODEL_FROM_WIDTH = 110
+SORTS = ("live", "RUN", "STATE", "ITEMS", "DONE", "REJ", "FAIL", "COST")
+"""Columns to sort by; "live": live ones first, then the newest."""
+_KEYS: dict[str, Callable[[RunLine], float | str]] = {
+    "RUN": lambda run: run.name,
+    "STATE": lambda run: run.state,
+    "ITEMS": lambda run: -run.counts.total,
+    "DONE": lambda run: -(run.counts.finished / run.counts.total if run.counts.total else 0.0),
+    "REJ": lambda run: -run.counts.rejected,
+    "FAIL": lambda run: -run.counts.failed,
+    "COST": lambda run: -run.cost_pusd,
+}
 
 
 def title(runs: Sequence[RunLine] | None, now: float, width: int) -> Line:
@@ -31,8 +42,10 @@ def title(runs: Sequence[RunLine] | None, now: float, width: int) -> Line:
     )
 
 
-def arrange(runs: Sequence[RunLine], text: str) -> list[RunLine]:
-    """Live ones first, then the newest; `text` filters by name, state, model and id."""
+def arrange(
+    runs: Sequence[RunLine], text: str, sort: str = SORTS[0], *, is_inverted: bool = False
+) -> list[RunLine]:
+    """Live ones first, then the newest, or by a column; `text` filters by name, state, model and id."""
     wanted = text.removeprefix("!").lower()
     kept = [
         run
@@ -40,17 +53,21 @@ def arrange(runs: Sequence[RunLine], text: str) -> list[RunLine]:
         if not wanted
         or (wanted in f"{run.name} {run.state} {run.model} {run.run_id}".lower()) != text.startswith("!")
     ]
-    return sorted(kept, key=lambda run: (run.pid is None, -run.created_at))
+    kept.sort(key=lambda run: (run.pid is None, -run.created_at))
+    if sort in _KEYS:
+        kept.sort(key=_KEYS[sort])
+    return kept[::-1] if is_inverted else kept
 
 
-def header(width: int) -> Line:
-    """Column names."""
+def header(width: int, sort: str = SORTS[0]) -> Line:
+    """Column names; the sorted one stands out."""
     name, model = _widths(width)
-    text = f"  {pad('RUN', name)} {pad('STATE', 10)} {right('ITEMS', 8)} {right('DONE', 7)} "
-    text += f"{right('REJ', 6)} {right('FAIL', 5)} "
-    more = f"{pad('STARTED', 9)} {pad('MODEL', model)} " if model else ""
-    text += f"{right('COST', 8)}  {more}ENGINE"
-    return line((text, "muted"))
+    heads = [pad("RUN", name), pad("STATE", 10), right("ITEMS", 8), right("DONE", 7)]
+    heads += [right("REJ", 6), right("FAIL", 5), right("COST", 8) + " "]
+    heads += [pad("STARTED", 9), pad("MODEL", model)] if model else []
+    spans: list[Span] = [("  ", "muted")]
+    spans += [(f"{each} ", "key" if each.strip() == sort else "muted") for each in [*heads, "ENGINE"]]
+    return tuple(spans)
 
 
 def draw(run: RunLine, width: int, now: float, looks: Looks, *, is_current: bool) -> Line:

@@ -54,6 +54,23 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
     if scene.snapshot is None:
         return line(*head, ("-", "muted"))
     t = scene.snapshot.throughput
+    flight: Line = line(
+        "flight ",
+        (fmt.short(t.in_flight), "strong"),
+        "/",
+        wished(scene, "concurrency", fmt.short(t.concurrency), looks),
+    )
+    if width < 76:
+        return line(
+            *head,
+            "req/s ",
+            (f"{fmt.three(t.requests_per_s):<6}", _role(scene.snapshot)),
+            "items/s ",
+            (f"{fmt.three(t.items_per_s):<6}", "strong"),
+            "tok/s ",
+            (f"{fmt.three(t.input_tokens_per_s + t.output_tokens_per_s):<7}", "strong"),
+            *flight,
+        )
     tokens: Part = f"{fmt.three(t.input_tokens_per_s)} in {fmt.three(t.output_tokens_per_s)} out"
     return line(
         *head,
@@ -63,10 +80,7 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         (f"{fmt.three(t.items_per_s):<7}", "strong"),
         "tok/s ",
         (f"{tokens:<19}", "strong"),
-        "flight ",
-        (fmt.short(t.in_flight), "strong"),
-        "/",
-        wished(scene, "concurrency", fmt.short(t.concurrency), looks),
+        *flight,
     )
 
 

@@ -6,11 +6,13 @@ from llmtop.snapshot import Snapshot
 from llmtop_tui import format as fmt
 from llmtop_tui.ink import EMPTY, Line, Span, cells, fit, line, said, spread, width_of
 from llmtop_tui.looks import Looks, Role
-from llmtop_tui.panels.words import STATE_ROLES, cause
+from llmtop_tui.panels.words import STATE_ROLES, cause, open_jobs
 from llmtop_tui.plot import bar
 from llmtop_tui.scene import SILENT_AFTER_S, Scene
 
 _BAR_MIN = 12
+_SINCE = frozenset({"held", "paused", "budget", "refused", "waiting"})
+"""States of which the title says how long they last."""
 _WORDS = {"waiting": "WAITING FOR BATCH", "silent": "NO ANSWER", "gone": "ENGINE GONE"}
 
 
@@ -55,6 +57,8 @@ def state(scene: Scene, looks: Looks) -> Line:
     spans: list[Span] = [(f"{looks.glyphs.states.get(s.state, '?')} {word}", role)]
     if s.state in {"pausing", "stopping"}:
         spans.append((f" {fmt.count(s.throughput.in_flight)} in flight", "plain"))
+    if s.state in _SINCE and s.state_at is not None:
+        spans.append((f" {fmt.clock_span(max(scene.now - s.state_at, 0.0))}", "plain"))
     if s.state == "starting" and s.state_detail:
         spans.append((f" {said(s.state_detail, 60)}", "plain"))
     if wanted := scene.wishes.get("state"):
@@ -119,7 +123,7 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
         return line((scene.link_note or "trying again", "bad"), f"; figures of {fmt.clock(s.at)}")
     if s.state in {"paused", "budget", "refused", "failed"}:
         keys = {"paused": "space goes on", "budget": "b raises the cap", "refused": "space tries again"}
-        parts = [part for part in (keys.get(s.state), detail or "nothing is sent") if part]
+        parts = [part for part in (keys.get(s.state), detail or "nothing is sent", _also(s)) if part]
         return line((looks.glyphs.warn + " ", STATE_ROLES[s.state]), f" {looks.glyphs.dot} ".join(parts))
     if s.state in {"starting", "stopped", "cancelled", "finished", "waiting", "stopping", "pausing"}:
         fallback = {
@@ -128,7 +132,29 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
             "waiting": "nothing to do until the provider's batch is ready; d detaches",
         }
         return line(detail or fallback.get(s.state, ""))
+    if s.state == "held" and s.held.cause == "cooldown":
+        return _cooldown(scene, s)
     return _causes(s, width)
+
+
+def _also(s: Snapshot) -> str:
+    """The numbers behind a stop, and what goes on all the same."""
+    if s.state == "budget" and s.cost.cap_pusd is not None:
+        return f"spent {fmt.money(s.cost.spent_pusd)} of {fmt.money(s.cost.cap_pusd)}, nothing is lost"
+    jobs = open_jobs(s)
+    return (
+        f"{jobs} batch job{'s' if jobs > 1 else ''} at the provider go{'es' if jobs == 1 else ''} on"
+        if jobs
+        else ""
+    )
+
+
+def _cooldown(scene: Scene, s: Snapshot) -> Line:
+    """The provider asked for a rest: how long still, what it said last, and that nobody need do anything."""
+    left = "" if s.held.until_at is None else f" {max(s.held.until_at - scene.now, 0.0):.0f} s"
+    last = max(s.errors.kinds, key=lambda kind: kind.last_at or 0.0, default=None)
+    words = f", last {said(last.name, 20)}: {said(last.last_message, 50)}" if last is not None else ""
+    return line("held by ", (f"provider cooldown{left}", "warn"), words, ("; goes on by itself", "muted"))
 
 
 def _causes(s: Snapshot, width: int) -> Line:

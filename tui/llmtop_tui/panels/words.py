@@ -68,6 +68,12 @@ def wished(scene: Scene, key: str, current: str, looks: Looks, role: Role = "str
     return (f"{current} {looks.glyphs.you} {said(wanted, 12)}", "you")
 
 
+def open_jobs(snapshot: Snapshot) -> int:
+    """Provider batch jobs that are not over."""
+    over = ("ended", "done", "failed", "expired", "cancel", "retrieved", "released")
+    return sum(row.via == "batch" and not row.state.startswith(over) for row in snapshot.rows)
+
+
 def knob(snapshot: Snapshot, name: str) -> Knob | None:
     """The live setting of this name, if the run has it."""
     return next((each for each in snapshot.tuner.knobs if each.name == name), None)

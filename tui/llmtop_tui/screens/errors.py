@@ -45,6 +45,11 @@ class ErrorsScreen(PanelScreen):
 
     def _move(self, step: int) -> None:
         self._cursor = max(0, min(self._cursor + step, len(self._kinds()) - 1))
+        width, height = self.body.size
+        row = errors.line_of_kind(self.session.scene(), width - 2, self._cursor)
+        top = self._top or 0
+        if not top <= row < top + height:
+            self._top = max(0, row - height // 2)
         self.body.redraw()
 
     def _kinds(self) -> tuple[ErrorKind, ...]:
@@ -53,6 +58,16 @@ class ErrorsScreen(PanelScreen):
     def _error_type(self) -> str | None:
         kinds = self._kinds()
         return kinds[min(self._cursor, len(kinds) - 1)].name.split(" ")[0] if kinds else None
+
+    def do_copy(self) -> None:
+        """`y`: the kind under the cursor."""
+        kinds = self._kinds()
+        if not kinds:
+            self.say("no error so far")
+            return
+        kind = kinds[min(self._cursor, len(kinds) - 1)]
+        cells = (kind.name, str(kind.count), kind.cost, kind.last_message)
+        self.copy_text("\t".join(said(each, 400) for each in cells), "row")
 
     def do_open(self) -> None:
         """`enter`: the rejected and failed items of this kind."""

@@ -99,11 +99,6 @@ class FlightScreen(TableScreen):
     def do_problems(self) -> None:
         self._look(only_problems=not self.session.view.only_problems)
 
-    def do_follow(self) -> None:
-        is_on = self.table.toggle_follow()
-        self.say("the cursor stays with its row" if is_on else "the cursor stays in its place")
-        self.tabs.redraw()
-
     def do_filter(self) -> None:
         """`/`: narrows while it is typed; enter keeps it, esc clears it."""
         self.status.read(

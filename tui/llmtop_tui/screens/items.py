@@ -154,13 +154,19 @@ class ItemsScreen(TableScreen):
         self._sort(-1)
 
     def _sort(self, step: int) -> None:
+        sort = _SORTS[(_SORTS.index(self.pages.view.sort) + step) % len(_SORTS)]
+        self._order(sort=sort)
+
+    def do_invert(self) -> None:
+        self._order(is_inverted=not self.pages.view.is_inverted)
+
+    def _order(self, **changes: object) -> None:
         if not self.pages.is_whole:
             self.say(
                 "a list that goes on in the ledger has input order; narrow it (/ or tab), then sort", "warn"
             )
             return
-        sort = _SORTS[(_SORTS.index(self.pages.view.sort) + step) % len(_SORTS)]
-        self.pages.view = self.session.item_view = replace(self.pages.view, sort=sort)
+        self.pages.view = self.session.item_view = replace(self.pages.view, **changes)  # type: ignore[arg-type]
         self._draw()
 
     def do_again(self) -> None:
@@ -218,7 +224,10 @@ class ItemsScreen(TableScreen):
         view: ItemView = self.pages.view
         parts = [
             f"/{said(view.text, 30)}" if view.text else "",
-            f"sort {view.sort}" if view.sort != "input" else "",
+            f"sort {view.sort}{' inverted' if view.is_inverted else ''}"
+            if view.sort != "input" or view.is_inverted
+            else "",
+            "follows" if self.table.is_following else "",
         ]
         parts.append("problems only" if view.only_problems else "")
         text = "   ".join(part for part in parts if part)

@@ -11,7 +11,7 @@ from llmtop_tui.ink import Line, text_of
 from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks
 from llmtop_tui.panel import Panel
-from llmtop_tui.panels import log, tuner
+from llmtop_tui.panels import tuner
 from llmtop_tui.scene import Scene
 from llmtop_tui.screens.text_screen import TextScreen
 from llmtop_tui.session import Session
@@ -60,8 +60,24 @@ class PanelScreen(TextScreen):
 
     def do_save(self) -> None:
         """`o`: the whole panel into a file."""
+        self.save_text(self._whole(), "screen")
+
+    def do_copy(self) -> None:
+        """`y`: what is in sight."""
+        self.copy_text("\n".join(text_of(each).rstrip() for each in self.shown_lines()), "text in sight")
+
+    def do_copy_all(self) -> None:
+        """`Y`: the whole panel."""
+        self.copy_text(self._whole(), "screen")
+
+    def shown_lines(self) -> Sequence[Line]:
+        """What `y` copies: the lines in sight."""
+        width, height = self.body.size
+        return self._body(self.session.scene(), width, height, self.looks)
+
+    def _whole(self) -> str:
         lines = self.draw(self.session.scene(), 200, _LONG, self.looks)
-        self.save_text("\n".join(text_of(each).rstrip() for each in lines), "screen")
+        return "\n".join(text_of(each).rstrip() for each in lines)
 
     def do_up(self) -> None:
         self._scroll(-1)
@@ -89,19 +105,3 @@ class TunerScreen(PanelScreen):
 
     def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
         return tuner.screen(scene, width - 2, height, looks)
-
-
-class LogScreen(PanelScreen):
-    """Decisions, commands and changes of state; stays at the end until somebody scrolls up."""
-
-    TAB: ClassVar[str] = "6"
-
-    def draw(self, scene: Scene, width: int, height: int, looks: Looks) -> Sequence[Line]:
-        return log.lines(scene, width - 2, height, looks)
-
-    def _first(self, length: int, height: int) -> int:
-        return max(length - height, 0)
-
-    def do_end(self) -> None:
-        self._top = None
-        self.body.redraw()

@@ -33,13 +33,14 @@ class RunsScreen(Screen[None]):
         self.looks = looks
         self.runs: tuple[RunLine, ...] | None = None
         self._text = ""
+        self._sort, self._is_inverted = runs.SORTS[0], False
         self._typed: list[str] = []
         self._files: list[str] = []
         self._on_open = on_open
         self._wall = wall
         self.title_panel = Panel(self._title, looks, id="runs-title")
         self.table: TableView[RunLine] = TableView(
-            looks, runs.header, self._row, lambda run: run.run_id, empty="-", id="runs-table"
+            looks, self._header, self._row, lambda run: run.run_id, empty="-", id="runs-table"
         )
         self.table.on_open = self.do_open
         self.first = Panel(
@@ -65,7 +66,7 @@ class RunsScreen(Screen[None]):
         self.runs = tuple(lines)
         self.set_class(not self.runs, "-empty")
         self.table.empty = "no run fits the filter" if self.runs else ""
-        self.table.show(runs.arrange(self.runs, self._text))
+        self.table.show(runs.arrange(self.runs, self._text, self._sort, is_inverted=self._is_inverted))
         self.title_panel.redraw()
         self.first.redraw()
 
@@ -111,6 +112,28 @@ class RunsScreen(Screen[None]):
         self.status.read(
             "/", lambda text: self._look(text or ""), text=self._text, changed=self._look, history=self._typed
         )
+
+    def do_sort(self) -> None:
+        self._order(1)
+
+    def do_sort_back(self) -> None:
+        self._order(-1)
+
+    def do_invert(self) -> None:
+        """`I`: the order the other way round."""
+        self._is_inverted = not self._is_inverted
+        self._order(0)
+
+    def _order(self, step: int) -> None:
+        self._sort = runs.SORTS[(runs.SORTS.index(self._sort) + step) % len(runs.SORTS)]
+        self.say(f"sort {self._sort}{', inverted' if self._is_inverted else ''}")
+        if self.runs is not None:
+            self.take(self.runs)
+
+    def do_screen_8(self) -> None:
+        """`C`: the run under the cursor beside the others of its items."""
+        if (run := self.table.current) is not None:
+            self.app.room.open(run.run_id, "8")  # type: ignore[attr-defined]
 
     def do_resume_run(self) -> None:
         """`r`: go on with the run under the cursor."""
@@ -165,6 +188,9 @@ class RunsScreen(Screen[None]):
         self._text = text
         if self.runs is not None:
             self.take(self.runs)
+
+    def _header(self, width: int) -> Line:
+        return runs.header(width, self._sort)
 
     def _row(self, run: RunLine, width: int, is_current: bool) -> Line:
         return runs.draw(run, width, self._wall(), self.table.looks, is_current=is_current)

@@ -46,6 +46,12 @@ class TableScreen(TextScreen):
     def do_end(self) -> None:
         self._move("end")
 
+    def do_follow(self) -> None:
+        """`f`: the cursor stays with its row, or in its place."""
+        is_on = self.table.toggle_follow()
+        self.say("the cursor stays with its row" if is_on else "the cursor stays in its place")
+        self.tabs.redraw()
+
     def do_copy(self) -> None:
         """`y`: the row under the cursor goes to the clipboard of the terminal."""
         row = self.table.current

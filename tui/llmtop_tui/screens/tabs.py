@@ -7,6 +7,7 @@ from llmtop_tui.screens.batches import BatchesScreen
 from llmtop_tui.screens.compare import CompareScreen
 from llmtop_tui.screens.errors import ErrorsScreen
 from llmtop_tui.screens.items import ItemsScreen
+from llmtop_tui.screens.log import LogScreen
 from llmtop_tui.screens.run_screen import RunScreen
 from llmtop_tui.screens.settings import SettingsScreen
 
@@ -15,7 +16,7 @@ _SCREENS: dict[str, type[RunScreen]] = {
     "3": ItemsScreen,
     "4": panel_screen.TunerScreen,
     "5": ErrorsScreen,
-    "6": panel_screen.LogScreen,
+    "6": LogScreen,
     "7": SettingsScreen,
     "8": CompareScreen,
 }
