@@ -5,6 +5,10 @@ which is 700 items an hour one by one; it refuses a sixth request at a time. All
 by `SCALE`, so what this program itself takes weighs a hundred times what it would. Each row is one
 `llmtop run`. Exits with 1 where 5 x 20 is not 19 times as fast as one by one, or where the tuner,
 once it has learned (the last half of its items), is not within 10 % of the best fixed size.
+
+What packing saves depends on how much of a request is the prompt that all items share, so the second table
+takes three lengths of it. The longest is what the field report's 15 to 20 USD for 29,000 items come
+to at these prices; it is to be ten times cheaper in packs of twenty.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from benchmarks.packing_plot import Bar, plot
 SCALE = 100.0
 BASE_S, PER_ITEM_S = 3.99, 1.152
 AT_A_TIME = 5
-LEAST_SPEED_UP, WITHIN = 19.0, 0.9
+LEAST_SPEED_UP, WITHIN, LEAST_SAVING = 19.0, 0.9, 10.0
+FIELD_ITEMS = 29_000
 SWEEP = (10, 15, 20, 28, 40)
 _LLMTOP = [sys.executable, "-c", "import sys; from llmtop_tui.cli import main; sys.exit(main())"]
 _SYSTEM = (
@@ -34,7 +39,9 @@ _SYSTEM = (
     "no jargon, no lists and no headings. Do not judge the motion, and do not add facts that it does not "
     "state. Where the motion names an amount or a date, repeat it as it stands. Where it asks the council to "
     "examine something, say that nothing is decided yet. Address nobody, and do not begin with the title. "
-) * 3
+)
+_REPEATED = {"short": 3, "long": 24, "field report's": 92}
+"""Shared prompt -> how often `_SYSTEM` stands in it."""
 _PROFILE = f"""
 latency_s = {BASE_S / SCALE}
 latency_per_item_s = {PER_ITEM_S / SCALE}
@@ -49,7 +56,7 @@ base_url = "{url}"
 model = "sim-small"
 api_key_env = ""
 [input]
-path = "items.jsonl"
+path = "{path}"
 limit = {items}
 [request]
 system = {system}
@@ -94,14 +101,23 @@ class Bench:
         self._url = url
         self._environ = {**os.environ, "LLMTOP_HOME": str(folder / "home")}
 
-    def run(self, name: str, concurrency: int | str, size: int | str, items: int) -> Seen:
+    def run(
+        self,
+        name: str,
+        concurrency: int | str,
+        size: int | str,
+        items: int,
+        prompt: str = "short",
+        source: str = "items.jsonl",
+    ) -> Seen:
         """Run one setting to its end."""
-        path = self._folder / f"{name.replace(' ', '_')}.toml"
+        path = self._folder / f"{prompt[0]}_{name.replace(' ', '_')}.toml"
         path.write_text(
             _CONFIG.format(
                 url=self._url,
+                path=source,
                 items=items,
-                system=json.dumps(_SYSTEM),
+                system=json.dumps(_SYSTEM * _REPEATED[prompt]),
                 concurrency=json.dumps(concurrency),
                 size=json.dumps(size),
             )
@@ -161,6 +177,32 @@ def _table(rows: list[Seen], single: Seen) -> None:
         )
 
 
+def _money(bench: Bench) -> float:
+    """Print what packs of twenty whole motions cost by the prompt's length; return how much less for the longest."""
+    head = (
+        "shared prompt",
+        "tokens/item",
+        "in packs",
+        "USD/1,000",
+        "in packs",
+        "times less",
+        f"{FIELD_ITEMS:,}",
+    )
+    print("\n" + ("{:<16}" + "{:>14}" * 5 + "{:>20}").format(*head))
+    saving = 0.0
+    for prompt in _REPEATED:
+        single = bench.run("alone", AT_A_TIME, 1, 100, prompt, "motions.jsonl")
+        packed = bench.run("packed", AT_A_TIME, 20, 1000, prompt, "motions.jsonl")
+        one, many = single.cost_usd / single.items, packed.cost_usd / packed.items
+        saving = one / many
+        print(
+            f"{prompt:<16}{single.tokens / single.items:>14,.0f}{packed.tokens / packed.items:>14,.0f}"
+            f"{one * 1000:>14.4f}{many * 1000:>14.4f}{saving:>14.1f}"
+            f"{f'${one * FIELD_ITEMS:.2f} -> ${many * FIELD_ITEMS:.2f}':>20}"
+        )
+    return saving
+
+
 def main() -> int:
     """Measure and print; return 1 where a promise is not kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.packing")
@@ -174,6 +216,9 @@ def main() -> int:
             json.dumps({"id": f"m-{n}", "text": f"A motion on street {n}."}) + "\n" for n in range(40_000)
         )
         (folder / "items.jsonl").write_text("".join(lines))
+        texts = (f"A motion on street {n}. " + _SYSTEM for n in range(1000))
+        lines = (json.dumps({"id": f"m-{n}", "text": text}) + "\n" for n, text in enumerate(texts))
+        (folder / "motions.jsonl").write_text("".join(lines))
         words = [*_LLMTOP, "simulate", "--profile", str(folder / "slow.toml")]
         server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
@@ -186,17 +231,21 @@ def main() -> int:
             ]
             sweep.append(rows[-1])
             tuned = bench.run("the tuner", "1-4-16", "1-8-40", 24_000)
+            _table([*rows, *sweep[:-1], tuned], single)
+            saving = _money(bench)
         finally:
             server.terminate()
             server.wait()
-    _table([*rows, *sweep[:-1], tuned], single)
     best = max(sweep, key=lambda row: row.items_per_s)
     speed_up = rows[-1].items_per_s / single.items_per_s
     share = tuned.late_items_per_s / best.items_per_s
-    print(f"5 x 20 is {speed_up:.1f} times as fast as one by one (promised: {LEAST_SPEED_UP:.0f})")
+    print(f"\n5 x 20 is {speed_up:.1f} times as fast as one by one (promised: {LEAST_SPEED_UP:.0f})")
     print(
         f"the tuner: {tuned.items_per_s / best.items_per_s:.0%} of the best fixed setting ({best.name}) over "
         f"the whole run, {share:.0%} over its last half (promised: {WITHIN:.0%})"
+    )
+    print(
+        f"packs of 20 cost {saving:.1f} times less (promised, at that length of prompt: {LEAST_SAVING:.0f})"
     )
     print(f"{SCALE:.0f} times as fast as life, {time.monotonic() - began:.0f} s in all")
     if chosen.svg is not None:
@@ -204,7 +253,8 @@ def main() -> int:
             Bar(row.name, row.per_hour, row.items_per_s / single.items_per_s) for row in [*rows, best, tuned]
         ]
         chosen.svg.write_text(plot(bars), encoding="utf-8")
-    return 0 if speed_up >= LEAST_SPEED_UP and share >= WITHIN else 1
+    is_kept = speed_up >= LEAST_SPEED_UP and share >= WITHIN and saving >= LEAST_SAVING
+    return 0 if is_kept else 1
 
 
 if __name__ == "__main__":
