@@ -178,7 +178,7 @@ def _table(rows: list[Seen], single: Seen) -> None:
 
 
 def _money(bench: Bench) -> float:
-    """Print what packs of twenty motions cost by the length of prompt; return how much less for the longest."""
+    """Print what packs of twenty motions cost by the length of prompt; return the saving for the longest."""
     head = (
         "shared prompt",
         "tokens/item",
