@@ -46,6 +46,18 @@ def test_the_limit_on_output_goes_where_the_server_knows_it(base_url: str | None
     assert {key for key in body if key.startswith("max_")} == {field}
 
 
+def test_json_is_asked_for_in_words_where_no_message_has_the_word() -> None:
+    parts = ({"role": "user", "content": [{"type": "text", "text": "Give me Json"}, {"type": "image_url"}]},)
+
+    silent = body_of(asked(response_format="json"))["messages"]
+    said = body_of(asked(response_format="json", messages=parts))["messages"]
+
+    assert silent[1:] == list(MESSAGES)
+    assert "JSON" in silent[0]["content"]
+    assert said == list(parts)
+    assert body_of(asked())["messages"] == list(MESSAGES)
+
+
 def test_extra_comes_last_and_wins() -> None:
     body = body_of(asked(temperature=0.2, extra={"temperature": 1, "top_k": 5}))
 

@@ -25,7 +25,7 @@ from llmtop.batch_jobs import (
     StrayLine,
     is_ambiguous,
 )
-from llmtop.model import Answer, ChatRequest, ProviderError
+from llmtop.model import Answer, ChatRequest, ProviderError, RawReply
 
 KEY = "sk-simulated-1234"
 HOUSES = {
@@ -313,6 +313,42 @@ async def test_requests_with_a_temperature_go_to_anthropic_under_the_version_tha
         replies, _ = await it.fetched(await it.ended(await it.created(3, temperature=0.5)))
 
     assert all(isinstance(reply, Answer) for reply in replies.values())
+
+
+async def test_a_file_of_an_earlier_process_tells_the_version_that_its_requests_need(tmp_path: Path) -> None:
+    async with opened("anthropic", tmp_path) as earlier:
+        job = earlier.job(3, temperature=0.5)
+    async with opened("anthropic", tmp_path) as it:
+        batch = sound(await it.jobs.create(job, None, "r1-003"))
+        replies, _ = await it.fetched(await it.ended(batch))
+
+    assert all(isinstance(reply, Answer) for reply in replies.values())
+    assert len(replies) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "version"),
+    [
+        ({}, "2026-10-21"),
+        ({"schema": {"properties": {"temperature": {"type": "number"}}}}, "2026-10-21"),
+        ({"extra": {"top_k": 3}}, "2023-06-01"),
+    ],
+)
+async def test_only_a_sampling_parameter_of_a_request_needs_the_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], version: str
+) -> None:
+    sent: list[str] = []
+
+    async def call(self: Any, method: str, path: str, body: Any, headers: dict[str, str]) -> RawReply:
+        sent.append(headers["anthropic-version"])
+        return RawReply(500, {}, b"{}")
+
+    async with opened("anthropic", tmp_path) as it:
+        job = it.job(3, response_format="schema" if "schema" in more else "text", **more)
+        monkeypatch.setattr(BatchTransport, "call", call)
+        await it.jobs.create(job, None, "t")
+
+    assert sent == [version]
 
 
 async def test_an_address_in_an_answer_is_asked_at_our_own_host_only(tmp_path: Path) -> None:

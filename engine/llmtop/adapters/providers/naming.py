@@ -40,11 +40,21 @@ _KEY = frozenset(
         "unsupported_country_region_territory",
     }
 )
-_MODEL = frozenset({"model_not_found", "model_not_available", "model_decommissioned", "deploymentnotfound"})
+_MODEL = frozenset(
+    {
+        "model_not_found",
+        "model_not_available",
+        "model_decommissioned",
+        "deploymentnotfound",
+        "invalid_model",
+    }
+)
 _FILTERED = frozenset(
     {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "invalid_prompt"}
 )
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
+_BAD_ANSWER = frozenset({"json_validate_failed"})
+"""The model's own JSON was broken (Groq): a new answer may be better."""
 _OVERLOADED = frozenset({"server_is_overloaded", "overloaded_error", "overloaded", "engine_overloaded"})
 
 _MONEY_TEXT = re.compile(
@@ -109,6 +119,8 @@ def name_error(status: int, said: Complaint, wait_s: float | None, exhausted: Sc
         return Name("timeout", Outcome.FAULT)
     if said.words & _TOO_LONG:
         return Name("context_length", Outcome.BAD)
+    if said.words & _BAD_ANSWER:
+        return Name("invalid_response", Outcome.FAULT)
     if status >= 500 or status in (409, 425):
         return Name("server_error", Outcome.FAULT)
     return _bad(said)

@@ -38,6 +38,10 @@ _BROKEN = frozenset({"error", "insufficient_system_resource"})
 _NO_COMPLAINT = Complaint()
 
 
+_JSON_ONLY = "Answer with one JSON object and nothing else."
+"""OpenAI refuses its JSON mode where no message has the word in it."""
+
+
 class OpenAIFormat:
     """One server's OpenAI format. Stateless; `read` never raises."""
 
@@ -75,7 +79,10 @@ class OpenAIFormat:
         """Return the body of a call, or of a line of a batch."""
         if request.raw_body is not None:
             return {"model": request.model, **request.raw_body}
-        body: dict[str, Any] = {"model": request.model, "messages": list(request.messages)}
+        messages = list(request.messages)
+        if request.response_format == "json" and not any(_says_json(message) for message in messages):
+            messages.insert(0, {"role": "system", "content": _JSON_ONLY})
+        body: dict[str, Any] = {"model": request.model, "messages": messages}
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.max_output_tokens is not None:
@@ -101,6 +108,13 @@ class OpenAIFormat:
         if 200 <= raw.status < 300:
             return reading.answer(parsed)
         return reading.complaint(raw.status, complaint_of(parsed) or Complaint(message=page_text(raw.body)))
+
+
+def _says_json(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return any("json" in text.lower() for text in texts if isinstance(text, str))
 
 
 class _Reading(Reading):

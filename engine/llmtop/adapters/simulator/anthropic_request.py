@@ -65,7 +65,9 @@ def read_params(body: Any, version: str, profile: Profile, patterns: Patterns) -
     if patterns.blocked and patterns.blocked.search(prompt.text):
         raise complaints.blocked()
     schema = _schema(body.get("output_config"))
-    format_: Literal["text", "json_schema"] = "text" if schema is None else "json_schema"
+    format_: Literal["text", "json_object", "json_schema"] = "text" if schema is None else "json_schema"
+    if schema is None and "json" in prompt.system.lower():
+        format_ = "json_object"  # there is no such mode, but a model does what its system prompt says
     tier, is_streamed = body.get("service_tier") or "auto", bool(body.get("stream"))
     return ChatCall(model, prompt, max_tokens, 1, format_, schema, tier, is_streamed)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -31,36 +34,32 @@ from llmtop.model import ChatRequest, ProviderError, RawReply
 
 _RETENTION_S = 29 * 86_400.0
 _PAGE = 1000
+_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "anthropic-version": NEW_VERSION}
+_BETWEEN = b",\n"
+_SAMPLING_KEY = re.compile(rb'"(?:temperature|top_p|top_k)":')
 
 
 class AnthropicBatches:
-    """Message Batches at one address.
+    """Message Batches at one address. Stateless.
 
-    One version holds for a whole job: the newest, unless a line that was made here has a sampling
-    parameter. So a job of an earlier process is created with `is_sampling` said anew.
+    One version holds for a whole job: the newest, unless a line has a sampling parameter. The file
+    tells, since it may be one of an earlier process.
     """
 
     name = "anthropic"
     limits = BatchLimits(100_000, 256 * 1024 * 1024, has_tag=False, keeps_partial=True)
-    form = InputForm(b'{"requests":[', b",\n", b"]}")
+    form = InputForm(b'{"requests":[', _BETWEEN, b"]}")
 
-    def __init__(self, wire: BatchWire, format_: AnthropicFormat, *, is_sampling: bool = False) -> None:
-        """`is_sampling`: whether requests may have a temperature or the like."""
+    def __init__(self, wire: BatchWire, format_: AnthropicFormat) -> None:
         self._wire = wire
         self._format = format_
-        self._is_sampling = is_sampling
         self._path = version_path(format_.default_base_url, ("v1",)) + "/messages/batches"
-
-    @property
-    def _headers(self) -> dict[str, str]:
-        version = SAMPLING_VERSION if self._is_sampling else NEW_VERSION
-        return {"Content-Type": "application/json", "anthropic-version": version}
 
     def line(self, custom_id: str, request: ChatRequest) -> bytes:
         """Return `{"custom_id", "params"}`."""
-        params = message_body(request)
-        self._is_sampling = self._is_sampling or version_for(params) == SAMPLING_VERSION
-        return b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + encode(params) + b"}"
+        return (
+            b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + encode(message_body(request)) + b"}"
+        )
 
     async def upload(self, job: JobInput) -> str | ProviderError | None:
         """There is nothing to send before the creation."""
@@ -68,27 +67,28 @@ class AnthropicBatches:
 
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of the file's requests; a tag has its place only in their custom_ids."""
-        body = self._wire.file(job.path)
-        return self._job(await self._wire.call("POST", self._path, body, self._headers))
+        version = SAMPLING_VERSION if await asyncio.to_thread(_has_sampling, job.path) else NEW_VERSION
+        headers = {**_HEADERS, "anthropic-version": version}
+        return self._job(await self._wire.call("POST", self._path, self._wire.file(job.path), headers))
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Look at a job."""
-        return self._job(await self._wire.call("GET", self._one(batch_id), b"", self._headers))
+        return self._job(await self._wire.call("GET", self._one(batch_id), b"", _HEADERS))
 
     async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Ask for the end of a job."""
         path = f"{self._one(batch_id)}/cancel"
-        return self._job(await self._wire.call("POST", path, b"", self._headers))
+        return self._job(await self._wire.call("POST", path, b"", _HEADERS))
 
     async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
         """Read the list page by page, back to `since`."""
         return await newest_jobs(
-            self._wire, self._format, self._path, {"limit": _PAGE}, _page, _read, since, self._headers
+            self._wire, self._format, self._path, {"limit": _PAGE}, _page, _read, since, _HEADERS
         )
 
     def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
         """Yield the results from the address that the job names."""
-        return replies(self._wire, self._format, batch.results, self._line, self._headers)
+        return replies(self._wire, self._format, batch.results, self._line, _HEADERS)
 
     def _line(self, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
         custom_id, result = row.get("custom_id"), row.get("result")
@@ -111,6 +111,18 @@ class AnthropicBatches:
 
     def _job(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
         return job_of(self._format, raw, _read)
+
+
+def _has_sampling(path: Path) -> bool:
+    """Whether any request of a job's file has a sampling parameter. Reads line by line; blocking."""
+    with path.open("rb") as file:
+        return any(_is_sampling(line) for line in file if _SAMPLING_KEY.search(line))
+
+
+def _is_sampling(line: bytes) -> bool:
+    start, end = AnthropicBatches.form.before, AnthropicBatches.form.after
+    whole = line.removeprefix(start).removesuffix(_BETWEEN).removesuffix(end)
+    return version_for(orjson.loads(whole)["params"]) == SAMPLING_VERSION
 
 
 def _page(raw: RawReply) -> Page | None:

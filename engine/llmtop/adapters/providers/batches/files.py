@@ -67,7 +67,8 @@ def line_reply(reads: Reads, row: Mapping[str, Any], number: int, now: float) ->
     if isinstance(response, dict):
         status = response.get("status_code")
         status = status if type(status) is int and 100 <= status <= 599 else 500 if error else 200
-        return LineReply(custom_id, reply_of(reads, status, _body_of(response, error), now))
+        body, request_id = _body_of(response, error), response.get("request_id")
+        return LineReply(custom_id, reply_of(reads, status, body, now, request_id))
     said = error if isinstance(error, dict) else {"message": error}
     code, message = said.get("code"), text_or_none(said.get("message")) or "no answer and no error"
     if code in ("batch_expired", "batch_cancelled"):

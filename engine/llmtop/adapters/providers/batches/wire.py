@@ -92,9 +92,10 @@ def undone(kind: Literal["expired", "cancelled"], message: str) -> ProviderError
     return ProviderError(error=ItemError(kind, message), outcome=Outcome.FAULT, is_counted=False)
 
 
-def reply_of(reads: Reads, status: int, body: object, now: float) -> Reply:
+def reply_of(reads: Reads, status: int, body: object, now: float, request_id: object = None) -> Reply:
     """Read the answer inside a line as the answer to a request of its own."""
-    return reads.read(RawReply(status, {}, orjson.dumps(body)), now)
+    headers = {"x-request-id": request_id} if isinstance(request_id, str) and request_id else {}
+    return reads.read(RawReply(status, headers, orjson.dumps(body)), now)
 
 
 async def result_lines(
