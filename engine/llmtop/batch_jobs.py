@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from llmtop.model import ChatRequest, ProviderError, Reply
+from llmtop.model import ChatRequest, ItemError, Outcome, ProviderError, Reply
 
 BatchState = Literal[
     "validating", "in_progress", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"
@@ -203,6 +203,31 @@ class BatchProvider(Protocol):
 
     async def cancel(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Ask for the end of a job; what is done by then may still be fetched."""
+
+
+_WRONG_FOR_GOOD = frozenset(
+    {
+        "model_not_found", "model_mismatch", "invalid_json_line", "duplicate_custom_id", "url_mismatch",
+        "mismatched_url", "empty_file", "too_many_tasks", "missing_required_parameter", "invalid_method",
+        "invalid_request", "unsupported_parameter", "unsupported_value",
+    }
+)  # fmt: skip
+_MONEY_GONE = frozenset({"billing_hard_limit_reached", "billing_not_active", "insufficient_quota"})
+
+
+def failure_of(batch: RemoteBatch) -> ProviderError:
+    """What each request of a job that failed came to: nothing was billed.
+
+    A job that is wrong as it is would be again: that is for a person.
+    """
+    message = f"its batch job failed: {batch.error_message or batch.error_code or 'no reason was given'}"
+    if batch.error_code in _MONEY_GONE:
+        error, outcome = ItemError("quota_exhausted", message), Outcome.STOP_BILLING
+    elif batch.error_code in _WRONG_FOR_GOOD:
+        error, outcome = ItemError("bad_request", message), Outcome.STOP_ACCESS
+    else:
+        error, outcome = ItemError("server_error", message), Outcome.FAULT
+    return ProviderError(error=error, outcome=outcome, is_sent=False)
 
 
 def is_ambiguous(error: ProviderError) -> bool:

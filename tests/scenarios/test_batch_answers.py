@@ -111,3 +111,14 @@ async def test_cached_and_reasoning_tokens_are_counted_and_priced(desk: Desk, ki
     assert sum(usage["input_tokens"] for usage in usages) == books.prompt_tokens
     assert sum(usage["output_tokens"] for usage in usages) == books.completion_tokens
     assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == books.billed_pusd
+
+
+async def test_a_model_that_is_not_there_stops_the_run_and_names_it(desk: Desk, kind: str, way: str) -> None:
+    desk.items(3)
+    retry = {"max_wait": "20ms"}
+    async with simulator(batch_s=0.02, missing_models=["sim-small"]) as server:
+        run = await finishes(desk, config_for(desk, server, kind, way, retry=retry))
+
+    assert run.exit_code == 3
+    assert any("sim-small" in line.text for line in run.log)
+    assert sum(server.books.batches_created.values()) <= 1

@@ -50,6 +50,8 @@ class Creator:
         self._rng = rng
         self._on_news = on_news
         self._wall = wall
+        self._sent_again: set[int] = set()
+        """Jobs whose file was sent up once more, since it seemed to be gone."""
 
     def restored(self, record: BatchRecord) -> None:
         """Take note of a job of an earlier process: if it has an id, that is no stranger's."""
@@ -108,8 +110,10 @@ class Creator:
                 job.name, f"the answer to its creation was lost ({said.error.message}): looking for it"
             )
             return await self._find(job)
-        if said.error.http_status == 404 and job.record.file_id is not None and not job.failures:
-            job.record = replace(job.record, file_id=None)  # the file has gone: once more
+        is_file_gone = said.error.http_status == 404 and job.record.file_id is not None
+        if is_file_gone and job.record.number not in self._sent_again:
+            self._sent_again.add(job.record.number)
+            job.record = replace(job.record, file_id=None)  # once more, and no more than once
         elif _is_refused(said, job.failures):
             self.refusal = said
             return "refused"

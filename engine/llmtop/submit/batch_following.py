@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch
+from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch, failure_of
 from llmtop.model import ItemError, ProviderError
 from llmtop.policy.batching import backoff, is_lost, poll_delay
 from llmtop.submit.batch_receiving import BatchReceiver, gone, unbilled
@@ -176,5 +176,5 @@ def _absent(remote: RemoteBatch, *, is_read: bool) -> ProviderError:
     if remote.state == "expired":
         return unbilled(ItemError("expired", "its batch job expired before it was asked"))
     if remote.state == "failed":
-        return unbilled(ItemError("server_error", f"its batch job failed: {remote.error_message}"))
+        return failure_of(remote)
     return gone("the results of its batch job do not have it")

@@ -119,7 +119,10 @@ class BatchDesk:
                 draft.faults.append(fault)
                 continue
             seen.add(sent.custom_id)
-            self._add_line(draft, sent.custom_id, at, self._call(grammar, sent, model, version))
+            call = self._call(grammar, sent, model, version)
+            if call is None and isinstance(sent.body, dict) and isinstance(sent.body.get("model"), str):
+                draft.models.add(sent.body["model"])  # a model that is not there is one all the same
+            self._add_line(draft, sent.custom_id, at, call)
         draft.digest = digest.digest()
         return draft
 

@@ -39,7 +39,8 @@ class Style:
     """Whether a file can also be named first and sent to an address that the answer gives."""
     jobs_path = "/batches"
     most_bytes = 200 * _MIB
-    windows: tuple[str, ...] = ("24h",)
+    least_h = most_h = 24
+    """The windows that a batch may have."""
 
     @property
     def dialect(self) -> OpenAIDialect:
@@ -65,10 +66,8 @@ class Style:
         for name in ("input_file_id", "endpoint", "completion_window"):
             if not isinstance(body.get(name), str):
                 raise missing(name)
-        if body["completion_window"] not in self.windows:
-            raise Complaint(
-                400, f"Invalid value: '{self.windows[0]}' is supported.", param="completion_window"
-            )
+        if not self.least_h <= _hours(body["completion_window"]) <= self.most_h:
+            raise Complaint(400, "Invalid value: '24h' is supported.", param="completion_window")
         return dict(body)
 
     def job(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +111,7 @@ class GroqStyle(Style):
 
     api: Api = "groq"
     most_bytes = 100 * _MIB
-    windows = ("24h", "48h", "3d", "5d", "7d")
+    most_h = 7 * 24
 
     def file(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return what is shown of a file."""
@@ -133,6 +132,7 @@ class TogetherStyle(Style):
     api: Api = "together"
     purpose = "batch-api"
     upload_path = "/files/upload"
+    most_h = 7 * 24
     has_two_steps = True
     most_bytes = 100 * _MIB
 
@@ -284,6 +284,14 @@ def cursor_page(rows: Sequence[dict[str, Any]], query: Mapping[str, str], usual:
 
 def _number(text: str | None, usual: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() else usual
+
+
+def _hours(window: str) -> int:
+    """Return the hours of `24h` or `7d`; 0: it is neither."""
+    number, unit = window[:-1], window[-1:]
+    if not (number.isascii() and number.isdigit()) or len(number) > 4:
+        return 0
+    return int(number) * {"h": 1, "d": 24}.get(unit, 0)
 
 
 def _as_text(body: Mapping[str, Any], zone: str, digits: str = "") -> dict[str, Any]:
