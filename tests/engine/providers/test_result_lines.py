@@ -21,8 +21,8 @@ from llmtop.adapters.providers.batches.wire import (
     result_lines,
 )
 from llmtop.adapters.providers.openai import openai_format
-from llmtop.batch_jobs import FetchBroken, JobInput, LineReply, RemoteBatch, StrayLine
-from llmtop.model import ItemError, Outcome, ProviderError, RawReply
+from llmtop.batch_jobs import FetchBroken, JobInput, LineReply, RemoteBatch, StrayLine, failure_of
+from llmtop.model import Answer, ItemError, Outcome, ProviderError, RawReply
 
 FORMAT = openai_format(None)
 
@@ -166,13 +166,14 @@ def test_a_moment_is_epoch_seconds_or_a_time_with_its_zone(value: object, moment
 class Recorder:
     """A provider that answers each call from a list, and remembers what it was asked."""
 
-    def __init__(self, *bodies: Any) -> None:
+    def __init__(self, *bodies: Any, status: int = 200) -> None:
         self._bodies = list(bodies)
+        self._status = status
         self.asked: list[tuple[str, str, Any]] = []
 
     async def call(self, method: str, path: str, body: Any = b"", headers: Any = None) -> RawReply:
         self.asked.append((method, path, body))
-        return RawReply(200, {}, json.dumps(self._bodies.pop(0)).encode())
+        return RawReply(self._status, {}, json.dumps(self._bodies.pop(0)).encode())
 
     def stream(self, path: str, headers: Any = None) -> Any:
         raise NotImplementedError
@@ -201,7 +202,9 @@ async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
 
     assert not jobs.limits.has_tag
     assert file_id == "file-1"
-    assert b"batch-api" in wire.asked[0][2]
+    assert wire.asked[0][1] == "/files/upload"
+    for word in (b"batch-api", b'name="file_name"', b'name="file_type"'):
+        assert word in wire.asked[0][2]
     assert json.loads(wire.asked[1][2]) == {
         "input_file_id": "file-1",
         "endpoint": "/v1/chat/completions",
@@ -227,6 +230,14 @@ async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
         ({"response": None, "error": None}, "server_error", False),
         ({}, "server_error", False),
         ({"response": {"body": {"error": {"message": "x"}}}, "error": {"code": 1}}, "server_error", False),
+        ({"error": {"message": "no", "code": 400}}, "bad_request", True),
+        ({"error": {"message": "no", "code": "429"}}, "rate_limit", False),
+        ({"error": {"message": "no", "status_code": 503}}, "server_error", False),
+        ({"error": {"message": "no", "type": "invalid_request_error"}}, "bad_request", True),
+        ({"error": "the server went away"}, "server_error", False),
+        ({"response": {"status_code": 422, "body": '{"detail": [{"msg": "no"}]}'}}, "bad_request", True),
+        ({"response": {"status_code": 400, "body": None}, "error": {"message": "no"}}, "bad_request", True),
+        ({"response": {"status_code": 400, "body": "no"}}, "bad_request", True),
     ],
 )  # fmt: skip
 async def test_a_line_is_good_only_with_everything_that_an_answer_needs(
@@ -240,3 +251,57 @@ async def test_a_line_is_good_only_with_everything_that_an_answer_needs(
     assert isinstance(found, LineReply)
     assert isinstance(found.reply, ProviderError)
     assert (found.reply.error.type, found.reply.is_final) == (kind, is_final)
+
+
+async def test_a_good_line_may_hold_its_answer_as_text_and_has_the_id_of_its_request() -> None:
+    answer = {"choices": [{"finish_reason": "stop", "message": {"content": "Rain."}}]}
+    response = {"status_code": 200, "request_id": "req-7", "body": json.dumps(answer)}
+    body = json.dumps({"custom_id": "a", "response": response, "error": None}).encode() + b"\n"
+    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT)
+
+    (found,) = [each async for each in jobs.fetch(RemoteBatch("b", "completed", "completed", results=("f",)))]
+
+    assert isinstance(found, LineReply)
+    assert isinstance(found.reply, Answer)
+    assert (found.reply.text, found.reply.request_id) == ("Rain.", "req-7")
+
+
+async def test_a_file_that_together_has_already_is_taken_as_it_is(tmp_path: Path) -> None:
+    wire = Recorder({"file_id": "file-9", "message": "file already exists"}, status=409)
+    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"))
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"{}\n")
+
+    assert await jobs.upload(JobInput(path, 3, 1, "some/model")) == "file-9"
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("model_not_found", Outcome.STOP_ACCESS),
+        ("insufficient_quota", Outcome.STOP_BILLING),
+        ("server_error", Outcome.FAULT),
+        (None, Outcome.FAULT),
+    ],
+)
+def test_a_job_that_is_wrong_as_it_is_is_not_made_again(code: str | None, outcome: Outcome) -> None:
+    failed = failure_of(RemoteBatch("b", "failed", "failed", error_code=code, error_message="because"))
+
+    assert failed.outcome is outcome
+    assert "because" in failed.error.message
+    assert not failed.is_sent
+
+
+async def test_azures_ways_of_writing_a_job_are_read() -> None:
+    shown = {
+        "id": "batch_1", "status": "Validating", "created_at": "2026-11-20T18:00:20.2491382+00:00",
+        "request_counts": {"total": None, "completed": None, "failed": None}, "errors": None,
+        "metadata": {"llmtop": "r1-1"}, "input_file_id": "file-1", "output_file_id": None,
+    }  # fmt: skip
+    jobs = OpenAIBatches(Recorder(shown), openai_format("https://x.openai.azure.com/openai/v1"))
+
+    job = await jobs.get("batch_1")
+
+    assert isinstance(job, RemoteBatch)
+    assert (job.state, job.requests, job.tag) == ("validating", None, "r1-1")
+    assert job.created_at == pytest.approx(1795197620.249138)

@@ -77,6 +77,19 @@ def test_a_refusal_and_a_cut_come_in_pieces_too(client: anthropic.Anthropic, sim
     assert (cut.stop_reason, refused.stop_reason) == ("max_tokens", "refusal")
 
 
+def test_the_sdk_counts_the_tokens_of_a_prompt_for_nothing(
+    client: anthropic.Anthropic, simulated: Simulated
+) -> None:
+    wanted = params("Rain on the roof")
+    message = client.messages.create(**wanted)
+    del wanted["max_tokens"]
+
+    assert client.messages.count_tokens(**wanted).input_tokens == message.usage.input_tokens
+    assert simulated.books.received == 1
+    with pytest.raises(anthropic.BadRequestError):
+        client.messages.count_tokens(model="sim-small", messages=[])
+
+
 def test_the_sdk_lists_the_models(client: anthropic.Anthropic) -> None:
     assert [model.id for model in client.models.list()] == ["sim-small", "sim-large"]
     assert client.models.retrieve("sim-large").display_name == "sim-large"

@@ -75,6 +75,17 @@ def test_an_answer_in_pieces_is_the_same_answer(client: genai.Client, simulated:
     assert blocked.prompt_feedback is not None
 
 
+def test_the_sdk_counts_the_tokens_of_a_prompt_for_nothing(
+    client: genai.Client, simulated: Simulated
+) -> None:
+    answer = client.models.generate_content(model="sim-small", contents="Rain on the roof")
+    counted = client.models.count_tokens(model="sim-small", contents="Rain on the roof")
+
+    assert answer.usage_metadata is not None
+    assert counted.total_tokens == answer.usage_metadata.prompt_token_count
+    assert simulated.books.received == 1
+
+
 def test_the_sdk_lists_the_models(client: genai.Client) -> None:
     assert [model.name for model in client.models.list()] == ["models/sim-small", "models/sim-large"]
     assert client.models.get(model="sim-small").display_name == "sim-small"

@@ -4,7 +4,8 @@ from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.draws import reference_of
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import PROFILES, load_profile, profile_from, settings_of
-from llmtop.adapters.simulator.server import Addresses, SimulatedProvider, run_forever
+from llmtop.adapters.simulator.server import SimulatedProvider
+from llmtop.adapters.simulator.serving import Addresses, run_forever
 from llmtop.adapters.simulator.vocabulary import CapacityStep, FaultStep
 from llmtop.adapters.simulator.writing import last_words_of
 

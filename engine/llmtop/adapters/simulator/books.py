@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from llmtop.adapters.simulator.usage import Tokens
 
 _MOST_SECONDS = 86_400
+_SHOWN_APART = frozenset(("served_ids", "pack_sizes", "arrivals"))
+"""Entries with keys of other kinds, or too many of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,18 +115,11 @@ class Books:
 
     def as_json(self, *, has_ids: bool) -> dict[str, Any]:
         """Return the books as `GET /_sim/books` shows them; the ids themselves only where wanted."""
-        plain = {
-            name: getattr(self, name)
-            for name in (
-                "received", "served", "cut", "spoiled", "abandoned", "status_429", "in_flight",
-                "max_in_flight", "billed_requests", "billed_pusd", "prompt_tokens", "cached_tokens",
-                "completion_tokens",
-                "reasoning_tokens", "batches_twice", "batch_overlaps", "batch_uploads", "batch_lines",
-                "batch_lines_served", "batch_lines_failed", "batch_lines_undone", "batch_lines_billed",
-            )
-        }  # fmt: skip
+        plain = {name: value for name, value in self._entries() if isinstance(value, int)}
         counted = {
-            name: dict(getattr(self, name)) for name in ("refused", "rejected", "faults", "batches_created")
+            name: dict(value)
+            for name, value in self._entries()
+            if isinstance(value, Counter) and name not in _SHOWN_APART
         }
         ids = {
             "distinct_ids": len(self.served_ids),
@@ -134,3 +129,8 @@ class Books:
         sizes = {str(size): count for size, count in sorted(self.pack_sizes.items())}
         shown = {"served_ids": dict(self.served_ids)} if has_ids else {}
         return {**plain, **counted, **ids, "pack_sizes": sizes, "arrivals": arrivals, **shown}
+
+    def _entries(self) -> Iterator[tuple[str, object]]:
+        """Yield each entry's name and value, in the order in which they stand here."""
+        for entry in fields(self):
+            yield entry.name, getattr(self, entry.name)

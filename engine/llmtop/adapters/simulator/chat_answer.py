@@ -106,6 +106,8 @@ def spoil_answer(kind: str, body: dict[str, Any]) -> dict[str, Any]:
     elif kind == "content_filter":
         choice["finish_reason"] = "content_filter"
         message["content"] = None
+    elif kind == "fenced":
+        message["content"] = f"```json\n{message['content']}\n```"
     elif kind == "refusal":
         message["content"], message["refusal"] = None, "I'm sorry, but I can't help with that."
     elif kind == "error_choice":

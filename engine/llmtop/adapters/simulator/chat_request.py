@@ -51,22 +51,18 @@ class Patterns:
         return cls(*(re.compile(text) if text else None for text in texts))
 
 
-def parse_call(raw: bytes, profile: Profile, patterns: Patterns) -> ChatCall:
-    """Return the request in `raw`. Raises Complaint with the answer that a real server gives."""
+def parse_call(raw: bytes, profile: Profile, patterns: Patterns, model: str = "") -> ChatCall:
+    """Return the request in `raw`. Raises Complaint with the answer that a real server gives.
+
+    `model`: where the address names it.
+    """
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise complaints.not_json() from None
+    if model and isinstance(body, dict):
+        body["model"] = model
     return read_call(body, profile, patterns)
-
-
-def parse_named_call(raw: bytes, model: str, profile: Profile, patterns: Patterns) -> ChatCall:
-    """As `parse_call`, where the address names the model. Raises Complaint."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise complaints.not_json() from None
-    return read_call({**body, "model": model} if isinstance(body, dict) else body, profile, patterns)
 
 
 def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:

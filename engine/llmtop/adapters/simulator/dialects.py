@@ -63,7 +63,7 @@ class OpenAIDialect:
         self, raw: bytes, headers: Mapping[str, str], model: str, profile: Profile, patterns: Patterns
     ) -> ChatCall:
         """Read a `POST /chat/completions`."""
-        return parse_call(raw, profile, patterns)
+        return parse_call(raw, profile, patterns, model)
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """The words are OpenAI's already."""

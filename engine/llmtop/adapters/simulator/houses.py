@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from llmtop.adapters.simulator.admission import Admission, Refusal
-from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_call, parse_named_call
+from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_call
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import Errors, OpenAIDialect
 from llmtop.adapters.simulator.profile import Profile
@@ -166,16 +166,6 @@ def check_mistral(body: Mapping[str, Any]) -> None:
             raise Complaint(400, "Extra inputs are not permitted", param=name, code="extra_forbidden")
 
 
-class AzureDeploymentDialect(AzureDialect):
-    """Azure's addresses with the deployment in them: the body need not name a model."""
-
-    def parse(
-        self, raw: bytes, headers: Mapping[str, str], model: str, profile: Profile, patterns: Patterns
-    ) -> ChatCall:
-        """Read a `POST /deployments/NAME/chat/completions`. Raises Complaint."""
-        return parse_named_call(raw, model, profile, patterns)
-
-
 class Visit(NamedTuple):
     """A request to a house: its dialect, what is asked for there, and the model that the address names."""
 
@@ -191,7 +181,6 @@ _PREFIXES: tuple[tuple[str, OpenAIDialect], ...] = (
     ("/mistral", MistralDialect()),
 )
 HOUSES: Mapping[str, OpenAIDialect] = {dialect.name: dialect for _, dialect in _PREFIXES}
-_DEPLOYED = AzureDeploymentDialect()
 
 
 def visit_of(path: str) -> Visit | None:
@@ -201,6 +190,6 @@ def visit_of(path: str) -> Visit | None:
             continue
         rest = path.removeprefix(prefix)
         if dialect.name == "azure" and (deployed := _DEPLOYMENT.fullmatch(rest)):
-            return Visit(_DEPLOYED, deployed["rest"], deployed["model"])
+            return Visit(dialect, deployed["rest"], deployed["model"])
         return Visit(dialect, rest)
     return None

@@ -4,8 +4,9 @@
         ...  # talk to server.base_url, read server.books
 
 Provider: OpenAI's POST /v1/chat/completions, /v1/files, /v1/batches and GET /v1/models (also without
-/v1), Anthropic's /v1/messages and /v1/messages/batches, Gemini's :generateContent,
-:batchGenerateContent, batches and files under /v1beta and, where the request is one of Gemini's, /v1.
+/v1), Anthropic's /v1/messages, /v1/messages/batches and models, Gemini's :generateContent,
+:batchGenerateContent, batches, files and models under /v1beta and, where the request is one of Gemini's,
+/v1; servers that speak OpenAI's format under paths of their own (`houses`).
 Simulator: GET /_sim/books, GET and POST /_sim/settings, POST /_sim/reset.
 """
 
@@ -17,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import StreamReader, web
@@ -34,6 +35,7 @@ from llmtop.adapters.simulator.batches.openai_api import OpenAIBatches
 from llmtop.adapters.simulator.batches.styles import STYLES
 from llmtop.adapters.simulator.books import Books
 from llmtop.adapters.simulator.complaints import Complaint
+from llmtop.adapters.simulator.counting import generate_tokens, message_tokens
 from llmtop.adapters.simulator.dialects import OPENAI, Dialect
 from llmtop.adapters.simulator.gemini_words import GEMINI
 from llmtop.adapters.simulator.houses import visit_of
@@ -51,7 +53,7 @@ _SHUTDOWN_S = 0.02
 """Until what is in flight is aborted; to aiohttp 0 would mean for ever."""
 
 _GENERATE = re.compile(
-    r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<stream>streamGenerateContent|generateContent)"
+    r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<what>streamGenerateContent|generateContent|countTokens)"
 )
 
 _MODEL = re.compile(r"(?:/v1(?:beta)?)?/models/(?P<model>[^:]+)")
@@ -92,6 +94,7 @@ class SimulatedProvider:
         self._routes: dict[tuple[str, str], _Route] = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/messages"): self._chat,
+            ("POST", "/v1/messages/count_tokens"): self._count,
             ("POST", "/chat/completions"): self._chat,
             ("GET", "/v1/models"): self._models,
             ("GET", "/v1beta/models"): self._models,
@@ -195,8 +198,7 @@ class SimulatedProvider:
         """Answer an address with a name in it; None: there is no such address. Raises Complaint."""
         generate = _GENERATE.fullmatch(request.path)
         if generate is not None and request.method == "POST":
-            is_streamed = generate["stream"].startswith("stream")
-            return await self._service.chat(request, GEMINI, generate["model"], is_streamed=is_streamed)
+            return await self._generate(request, generate["model"], generate["what"])
         # The address of a running upload is a secret itself, and needs no key.
         if "upload_id" not in request.query:
             self._service.check_key(request)
@@ -207,14 +209,25 @@ class SimulatedProvider:
             return failure_of(request, outage, dialect, {})
         return await self._batches[dialect.name].handle(request)
 
+    async def _generate(self, request: web.BaseRequest, model: str, what: str) -> web.StreamResponse:
+        service = self._service
+        if what == "countTokens":
+            service.check_key(request)
+            raw = await request.read()
+            return reply(200, generate_tokens(raw, model, service.profile, service.patterns), {})
+        return await service.chat(request, GEMINI, model, is_streamed=what != "generateContent")
+
+    async def _count(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
+        service = self._service
+        service.check_key(request)
+        raw = await request.read()
+        return reply(200, message_tokens(raw, request.headers, service.profile, service.patterns), {})
+
     async def _chat(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         return await self._service.chat(request, dialect)
 
     async def _models(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
-        try:
-            self._service.check_key(request)
-        except Complaint as complaint:
-            return reply(*dialect.error(complaint), {})
+        self._service.check_key(request)
         return reply(200, models_body(dialect.name, self.profile.models), {})
 
     async def _show_books(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
@@ -253,31 +266,6 @@ def dialect_of(request: web.BaseRequest) -> Dialect:
     if is_google or "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in request.query:
         return GEMINI
     return OPENAI
-
-
-class Addresses(NamedTuple):
-    """What each SDK takes for its base URL."""
-
-    openai: str
-    anthropic: str
-    gemini: str
-    azure: str
-    groq: str
-    together: str
-    mistral: str
-
-    @classmethod
-    def at(cls, root: str) -> Addresses:
-        """Return the addresses of the server at `root`."""
-        houses = (f"{root}/{name}" for name in ("azure", "groq", "together", "mistral"))
-        return cls(f"{root}/v1", root, root, *houses)
-
-
-async def run_forever(profile: Profile, port: int, on_ready: Callable[[Addresses], None]) -> None:
-    """Serve until cancelled; `on_ready` gets the addresses. Raises UsageError where the port is taken."""
-    async with SimulatedProvider(profile, port) as server:
-        on_ready(Addresses.at(server.root_url))
-        await asyncio.Event().wait()
 
 
 def _settings(profile: Profile) -> dict[str, Any]:

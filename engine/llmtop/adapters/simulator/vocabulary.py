@@ -32,6 +32,7 @@ FAULT_KINDS: dict[str, str] = {
     "length": "an answer cut in the middle, finish_reason length",
     "content_filter": "no content, finish_reason content_filter",
     "refusal": "message.refusal in place of content",
+    "fenced": "a good answer in a code fence",
     "slow": "takes `slow_factor` times as long",
     "drip": "one byte each `drip_s`",
     "blank_lines": "blank lines before the JSON while it waits",
@@ -43,7 +44,7 @@ FAULT_KINDS: dict[str, str] = {
 """Kind of fault -> what the client sees."""
 
 HARMLESS_FAULTS = frozenset(
-    ("slow", "drip", "blank_lines", "gzip", "wrong_content_type", "missing_usage", "nonsense_usage")
+    ("fenced", "slow", "drip", "blank_lines", "gzip", "wrong_content_type", "missing_usage", "nonsense_usage")
 )
 """Odd, but the answer is a good one: a client has to take it."""
 
