@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
+from batch_runs import PROVIDERS, batch_config, finishes, until_true
 from whole_runs import Desk, each_once, simulator
 
-from llmtop.adapters.simulator import SimulatedProvider
 from llmtop.model import Command
-from llmtop.run.run import Run
-
-PROVIDERS = ["openai", "anthropic", "gemini"]
-
-
-def batch_config(desk: Desk, server: SimulatedProvider, kind: str = "openai", **tables: Any) -> Path:
-    """Write a config that goes by batch jobs of 40 items."""
-    base = server.base_url if kind == "openai" else server.root_url
-    given: dict[str, dict[str, Any]] = {
-        "provider": {"kind": kind, "base_url": base, "timeout": 3},
-        "execution": {"mode": "batch"},
-        "batch": {"poll_interval": "20ms", "max_requests": 40},
-        "prices": {"batch_discount": 0.5},
-    }
-    for name, values in tables.items():
-        given[name] = {**given.get(name, {}), **values}
-    path: Path = desk.config(base, **given)
-    return path
-
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_every_item_comes_back_once_with_its_own_answer_at_half_the_price(
@@ -48,14 +26,6 @@ async def test_every_item_comes_back_once_with_its_own_answer_at_half_the_price(
         assert sum(server.books.batches_created.values()) == 3
         assert server.books.batches_twice == 0
         assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
-
-
-async def finishes(desk: Desk, config: Path, timeout_s: float = 20.0) -> Run:
-    """Run in this process to its end."""
-    run: Run
-    async with desk.engine(config) as (run,), asyncio.timeout(timeout_s):
-        await run.settled()
-        return run
 
 
 SAME_BATCH = [
@@ -252,13 +222,6 @@ async def test_a_process_that_dies_between_two_steps_finds_its_job_again(
         assert max(server.books.served_ids.values()) == 1
         assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
         assert desk.rows("SELECT state FROM batches") == [("retrieved",)]
-
-
-async def until_true(condition: Callable[[], bool]) -> None:
-    """Wait for what this process does."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_the_list_of_jobs_shows_state_counts_and_cost_and_takes_commands(desk: Desk) -> None:

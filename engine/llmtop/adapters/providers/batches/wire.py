@@ -88,8 +88,10 @@ def list_of(raw: RawReply) -> list[Any] | None:
 
 
 def undone(kind: Literal["expired", "cancelled"], message: str) -> ProviderError:
-    """A request of a job that was never answered: it goes into another job."""
-    return ProviderError(error=ItemError(kind, message), outcome=Outcome.FAULT, is_counted=False)
+    """A request of a job that was never asked, as the provider says: not billed, it goes into another job."""
+    return ProviderError(
+        error=ItemError(kind, message), outcome=Outcome.FAULT, is_counted=False, is_sent=False
+    )
 
 
 def reply_of(reads: Reads, status: int, body: object, now: float, request_id: object = None) -> Reply:

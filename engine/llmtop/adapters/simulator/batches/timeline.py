@@ -33,10 +33,19 @@ class Timeline:
     """When somebody asked for it."""
 
     @property
+    def _able(self) -> int:
+        """How many lines would be done, given time."""
+        return self.lines - self.stuck
+
+    @property
+    def _worked_at(self) -> float:
+        """When the last of these is done, if nothing comes before."""
+        return self.first_line_at + self.line_s * self._able
+
+    @property
     def stops_at(self) -> float:
         """When the last line that is worked on at all is done, or the others are given up."""
-        work_s = self.line_s * self.lines if not self.stuck else math.inf
-        return min(self.first_line_at + work_s, self.expires_at, self.cancelled_at)
+        return min(math.inf if self.stuck else self._worked_at, self.expires_at, self.cancelled_at)
 
     @property
     def ends_at(self) -> float:
@@ -61,8 +70,9 @@ class Timeline:
         since_s = min(now, self.stops_at) - self.first_line_at
         if since_s < 0 or self.is_faulty:
             return 0
-        able = self.lines - self.stuck
-        return able if not self.line_s else min(able, math.floor(since_s / self.line_s + 1e-9))
+        if min(now, self.stops_at) >= self._worked_at:  # the quotient below may be a hair too small
+            return self._able
+        return min(self._able, math.floor(since_s / self.line_s + 1e-9))
 
     def state(self, now: float) -> State:
         """Return what the batch is then."""
