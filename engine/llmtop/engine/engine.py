@@ -157,7 +157,8 @@ class Engine:
         lane = self._lanes.lane(config, base_url, checked.key)
         use = await self._caches.use(config)
         caching = None if use is None else Caching(use, self._caches.in_flight)
-        jobs = Jobs(batch_provider(wire, transport), self._lanes.desk(base_url, checked.key))
+        batches = batch_provider(wire, transport, config.batch.completion_window)
+        jobs = Jobs(batches, self._lanes.desk(base_url, checked.key))
         run = Run(opened, lane, partial(_assembled, exchange, checked, self._estimates, caching, jobs))
         opened.ledger.start(asyncio.get_running_loop(), run.troubled, run.failed)
         self.runs[run.id] = run

@@ -106,7 +106,7 @@ async def opened(kind: str, folder: Path, **settings: Any) -> AsyncIterator[Benc
         async with BatchTransport(
             base_url, Secret(KEY), format_.key_headers, {}, 5.0, 5.0, 1 << 24, is_proxied=False
         ) as transport:
-            yield Bench(server, batch_provider(format_, transport), folder, clock)
+            yield Bench(server, batch_provider(format_, transport, 86_400.0), folder, clock)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtop.adapters.providers.batches import OpenAIBatches
+from llmtop.adapters.providers.batches import MistralBatches, OpenAIBatches
 from llmtop.adapters.providers.batches.wire import (
     count_or_none,
     moment_or_none,
@@ -190,7 +190,7 @@ async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
         "created_at": "2026-11-20T18:00:20Z",
     }
     wire = Recorder({"id": "file-1"}, {"job": shown, "warning": ""}, [shown], {**shown, "status": "EXPIRED"})
-    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"))
+    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"), 86_400.0)
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"{}\n")
     job = JobInput(path, 3, 1, "some/model")
@@ -216,6 +216,24 @@ async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
     assert listed == (created,)
     assert isinstance(ended, RemoteBatch)
     assert ended.state == "expired"
+
+
+@pytest.mark.parametrize(("window_s", "hours"), [(86_400.0, 24), (7 * 86_400.0, 168), (90.0, 1), (5_401.0, 2)])
+async def test_a_job_is_created_with_the_window_of_the_config(
+    tmp_path: Path, window_s: float, hours: int
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"{}\n")
+    wire = Recorder({"id": "j"}, {"id": "j", "created_at": 1_800_000_000})
+    job = JobInput(path, 3, 1, "m")
+
+    await OpenAIBatches(wire, FORMAT, window_s).create(job, "file-1", "tag")
+    made = await MistralBatches(wire, FORMAT, window_s).create(job, "file-1", "tag")
+
+    assert json.loads(wire.asked[0][2])["completion_window"] == f"{hours}h"
+    assert json.loads(wire.asked[1][2])["timeout_hours"] == hours
+    assert isinstance(made, RemoteBatch)
+    assert made.expires_at == 1_800_000_000 + hours * 3600
 
 
 @pytest.mark.parametrize(
@@ -244,7 +262,7 @@ async def test_a_line_is_good_only_with_everything_that_an_answer_needs(
     row: dict[str, Any], kind: str, is_final: bool
 ) -> None:
     body = json.dumps({"id": "x", "custom_id": "a", **row}).encode() + b"\n"
-    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT)
+    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT, 86_400.0)
 
     (found,) = [each async for each in jobs.fetch(RemoteBatch("b", "completed", "completed", results=("f",)))]
 

@@ -35,10 +35,13 @@ def wire_format(kind: ProviderKind, base_url: str | None, server: ServerName | N
     raise ConfigError("provider.kind", f'"{kind}" is not available yet', 'Use "openai" or "anthropic".')
 
 
-def batch_provider(format_: WireFormat, wire: BatchWire) -> BatchProvider:
-    """Return the batch jobs of whoever speaks `format_`. Raises ConfigError where there are none."""
+def batch_provider(format_: WireFormat, wire: BatchWire, window_s: float) -> BatchProvider:
+    """Return the batch jobs of whoever speaks `format_`. Raises ConfigError where there are none.
+
+    `window_s`: how long a job may take, for those that are told so; the others have a window of their own.
+    """
     if isinstance(format_, OpenAIFormat):
-        return (MistralBatches if format_.server == "mistral" else OpenAIBatches)(wire, format_)
+        return (MistralBatches if format_.server == "mistral" else OpenAIBatches)(wire, format_, window_s)
     if isinstance(format_, AnthropicFormat):
         return AnthropicBatches(wire, format_)
     if isinstance(format_, GeminiFormat):

@@ -17,6 +17,7 @@ from llmtop.adapters.providers.batches.wire import (
     moment_or_none,
     table_of,
     text_or_none,
+    whole_hours,
 )
 from llmtop.adapters.providers.encoding import encode
 from llmtop.adapters.providers.openai import OpenAIFormat
@@ -40,14 +41,13 @@ _STATES: Mapping[str, BatchState] = {
     "QUEUED": "validating", "RUNNING": "in_progress", "SUCCESS": "completed", "FAILED": "failed",
     "TIMEOUT_EXCEEDED": "expired", "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",
 }  # fmt: skip
-_WINDOW_HOURS = 24
 _HOUR_S = 3600.0
 _PAGE = 100
 _JSON = {"Content-Type": "application/json"}
 
 
 class MistralBatches:
-    """Batch jobs and files at one address. Stateless.
+    """Batch jobs and files at one address, each to be done within `window_s`. Stateless.
 
     One model holds for a whole job, so our lines name none. Up to a million requests may wait in a
     workspace; the size of a file is not documented, so it is kept to what others take.
@@ -57,9 +57,11 @@ class MistralBatches:
     limits = BatchLimits(50_000, 200 * 1024 * 1024, has_tag=True, keeps_partial=True)
     form = InputForm(b"", b"\n", b"\n")
 
-    def __init__(self, wire: BatchWire, format_: OpenAIFormat) -> None:
+    def __init__(self, wire: BatchWire, format_: OpenAIFormat, window_s: float) -> None:
         self._wire = wire
         self._format = format_
+        self._hours = whole_hours(window_s)
+        self._read = partial(_read, self._hours)
 
     def line(self, custom_id: str, request: ChatRequest) -> bytes:
         """Return `{"custom_id", "body"}`; a ready body keeps the model that it names."""
@@ -76,7 +78,7 @@ class MistralBatches:
         """Create a job of an uploaded file, with our tag in its metadata."""
         body = {
             "input_files": [file_id], "endpoint": _ENDPOINT, "model": job.model,
-            "metadata": {_TAG: tag}, "timeout_hours": _WINDOW_HOURS,
+            "metadata": {_TAG: tag}, "timeout_hours": self._hours,
         }  # fmt: skip
         return self._job(await self._wire.call("POST", _PATH, orjson.dumps(body), _JSON))
 
@@ -91,7 +93,7 @@ class MistralBatches:
     async def newest(self, since: float) -> tuple[RemoteBatch, ...] | ProviderError:
         """Read the list page by page, back to `since`; its filters are not needed, and not trusted."""
         query = {"page_size": _PAGE, "order_by": "-created"}
-        return await newest_jobs(self._wire, self._format, _PATH, query, _Pages().read, _read, since)
+        return await newest_jobs(self._wire, self._format, _PATH, query, _Pages().read, self._read, since)
 
     def fetch(self, batch: RemoteBatch) -> AsyncIterator[LineReply | StrayLine]:
         """Yield both files, the good lines first."""
@@ -99,7 +101,7 @@ class MistralBatches:
         return replies(self._wire, self._format, paths, partial(line_reply, self._format))
 
     def _job(self, raw: RawReply | ProviderError) -> RemoteBatch | ProviderError:
-        return job_of(self._format, raw, _read)
+        return job_of(self._format, raw, self._read)
 
 
 class _Pages:
@@ -120,8 +122,8 @@ class _Pages:
         return Page(rows, {"page": self._number} if has_more else None)
 
 
-def _read(table: object) -> RemoteBatch | None:
-    """Read a job; an unknown status is one that is still running."""
+def _read(hours: int, table: object) -> RemoteBatch | None:
+    """Read a job that may take so many hours; an unknown status is one that is still running."""
     if not isinstance(table, dict) or not isinstance(table.get("id"), str):
         return None
     said, metadata = table.get("status"), table.get("metadata")
@@ -142,7 +144,7 @@ def _read(table: object) -> RemoteBatch | None:
         failed=count_or_none(table.get("failed_requests")),
         created_at=created_at,
         ended_at=moment_or_none(table.get("completed_at")),
-        expires_at=None if created_at is None else created_at + _WINDOW_HOURS * _HOUR_S,
+        expires_at=None if created_at is None else created_at + hours * _HOUR_S,
         results=tuple(each for each in files if isinstance(each, str) and each) if state in TERMINAL else (),
         error_message=_first_error(table.get("errors")),
     )

@@ -18,6 +18,7 @@ from llmtop.adapters.providers.batches.wire import (
     moment_or_none,
     table_of,
     text_or_none,
+    whole_hours,
 )
 from llmtop.adapters.providers.openai import OpenAIFormat
 from llmtop.batch_jobs import (
@@ -48,18 +49,19 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class OpenAIBatches:
-    """Files and batches at one address. Stateless.
+    """Files and batches at one address, each to be done within `window_s`. Stateless.
 
-    Where there is no tag (Together), `input_file` of a listed job tells it: each job's lines have ids of
+    OpenAI itself takes a window of 24 h and no other, and says so. Where there is no tag (Together), `input_file` of a listed job tells it: each job's lines have ids of
     their own, so no two of our files are the same.
     """
 
     name = "openai"
     form = InputForm(b"", b"\n", b"\n")
 
-    def __init__(self, wire: BatchWire, format_: OpenAIFormat) -> None:
+    def __init__(self, wire: BatchWire, format_: OpenAIFormat, window_s: float) -> None:
         self._wire = wire
         self._format = format_
+        self._window = f"{whole_hours(window_s)}h"
         self._is_together = format_.server == "together"
         most_bytes = 100 * _MIB if format_.server in ("groq", "together") else 200 * _MIB
         self.limits = BatchLimits(50_000, most_bytes, has_tag=not self._is_together, keeps_partial=True)
@@ -77,7 +79,7 @@ class OpenAIBatches:
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of an uploaded file, with our tag in its metadata."""
         body: dict[str, Any] = {
-            "input_file_id": file_id, "endpoint": _URL, "completion_window": "24h",
+            "input_file_id": file_id, "endpoint": _URL, "completion_window": self._window,
         }  # fmt: skip
         if self._is_together:
             body["model_id"] = job.model

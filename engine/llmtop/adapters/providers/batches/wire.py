@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -177,3 +178,8 @@ def moment_or_none(value: object) -> float | None:
     except ValueError:
         return None
     return moment.timestamp() if moment.tzinfo else None
+
+
+def whole_hours(seconds: float) -> int:
+    """Return a window as providers take it: in hours, at least one, rounded up."""
+    return max(1, math.ceil(seconds / 3600.0))
