@@ -128,6 +128,7 @@ class BatchRecord:
     file_id: str | None = None
     batch_id: str | None = None
     created_at: float | None = None
+    """While it has no id: when its creation was begun, if it was."""
     done: int | None = None
     """As the provider counts."""
     failed: int | None = None

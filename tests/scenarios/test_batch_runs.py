@@ -11,6 +11,7 @@ from whole_runs import Desk, each_once, simulator
 
 from llmtop.model import Command
 
+
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_every_item_comes_back_once_with_its_own_answer_at_half_the_price(
     desk: Desk, kind: str

@@ -7,16 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from batch_runs import PROVIDERS, batch_config
+from batch_runs import JOBS, PROVIDERS, batch_config
 from whole_runs import Desk, each_once, simulator
-
-from llmtop.adapters.providers.batches import AnthropicBatches, GeminiBatches, OpenAIBatches
-
-_JOBS: dict[str, type[Any]] = {
-    "openai": OpenAIBatches,
-    "anthropic": AnthropicBatches,
-    "gemini": GeminiBatches,
-}
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
@@ -26,7 +18,7 @@ async def test_no_look_and_no_fetch_of_a_job_keeps_another_from_being_made(
 ) -> None:
     ids = desk.items(30)
     all_made, made = asyncio.Event(), 0
-    real = _JOBS[kind]
+    real = JOBS[kind]
     kept_create, kept_get, kept_fetch = real.create, real.get, real.fetch
 
     async def create(self: Any, *rest: Any) -> Any:

@@ -9,10 +9,18 @@ from typing import Any
 
 from whole_runs import Desk
 
+from llmtop.adapters.providers.batches import AnthropicBatches, GeminiBatches, OpenAIBatches
 from llmtop.adapters.simulator import SimulatedProvider
 from llmtop.run.run import Run
+from llmtop.submit.batch_jobs import BatchSubmitter
 
 PROVIDERS = ["openai", "anthropic", "gemini"]
+JOBS: dict[str, type[Any]] = {
+    "openai": OpenAIBatches,
+    "anthropic": AnthropicBatches,
+    "gemini": GeminiBatches,
+}
+"""What speaks to a provider about its jobs: for tests that stand in its way."""
 
 
 def batch_config(
@@ -45,3 +53,9 @@ async def until_true(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def jobs_of(run: Run) -> BatchSubmitter:
+    """Return the batch side of a run."""
+    assert run.parts.batches is not None
+    return run.parts.batches

@@ -115,7 +115,9 @@ def batch_side(
         wall=run.wall,
     )
     started_at = run.opened.record.started_at or run.wall()
+    known = JobList()
     follower = Follower(
+        jobs=known,
         provider=jobs.provider,
         books=own,
         receiver=receiver,
@@ -126,7 +128,6 @@ def batch_side(
         on_news=run.heard,
         wall=run.wall,
     )
-    known = JobList()
     maker = Maker(
         jobs=known,
         feed=feed if is_open else None,

@@ -229,10 +229,10 @@ class Run:
     def unhalt(self) -> None:
         """A person says that it may go on: what halted it will halt it again if it still stands."""
         self.standing.halt = None
+        if not self.standing.is_paused:
+            self.parts.line.unblock(Cause.PAUSE)
         if self.standing.phase == "running":
             self._settled.clear()
-            if not self.standing.is_paused:
-                self.parts.line.unblock(Cause.PAUSE)
             self.parts.submitter.poke()
         elif self.counts.pending:
             self.restart()

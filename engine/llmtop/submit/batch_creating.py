@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -18,8 +19,9 @@ from llmtop.model import ProviderError
 from llmtop.policy.batching import Adopt, Hold, Intent, NotThere, backoff, reconcile
 from llmtop.submit.batch_work import Job, JobBooks, KeyDesk
 
-Creation = Literal["created", "held", "released", "refused"]
-"""`released`: its input is gone, so that nothing can be created of it. `refused`: a person must mend it."""
+Creation = Literal["created", "held", "released", "refused", "unclear"]
+"""`released`: its input is gone, so that nothing can be created of it. `refused`: it was not created, and a
+person must mend why. `unclear`: whether it was created cannot be looked up until a person has mended why."""
 
 _MISTAKE_AFTER = 2
 """Failures after which an unknown host or a certificate that is not trusted is a mistake in the config."""
@@ -63,14 +65,20 @@ class Creator:
         while True:
             if not is_unknown and (word := await self._upload(job)) is not None:
                 return word
-            async with self._desk.creating:
+            async with self._alone():
                 outcome = await (self._find(job) if is_unknown else self._create(job))
             if isinstance(outcome, RemoteBatch):
                 self.adopted(job, outcome)
                 return "created"
-            if outcome is not None:
+            if isinstance(outcome, ProviderError):
+                await self._wait(job, outcome, "creation")
+            elif outcome is not None:
                 return outcome
             is_unknown = False  # it is certain now that it is not there
+
+    def _alone(self) -> AbstractAsyncContextManager[None]:
+        """Where nothing of ours tells a job in the list: no other creation until this one's end is known."""
+        return nullcontext() if self._provider.limits.has_tag else self._desk.creating
 
     def adopted(self, job: Job, remote: RemoteBatch) -> None:
         """Note the id of a job, before anything else."""
@@ -97,9 +105,11 @@ class Creator:
             await self._wait(job, file_id, "upload")
         return None
 
-    async def _create(self, job: Job) -> RemoteBatch | Creation | None:
+    async def _create(self, job: Job) -> RemoteBatch | ProviderError | Creation | None:
+        """Create it, or say what became of that; an error: it was not created, and may be later."""
         self.is_creating = True
         try:
+            await self._begun(job)
             said = await self._provider.create(job.input, job.record.file_id, job.record.tag)
         finally:
             self.is_creating = False
@@ -117,8 +127,14 @@ class Creator:
         elif _is_refused(said, job.failures):
             self.refusal = said
             return "refused"
-        await self._wait(job, said, "creation")
-        return None
+        return said
+
+    async def _begun(self, job: Job) -> None:
+        """Have it on the disk that a creation may be on its way: else nothing needs to be looked for."""
+        job.record = replace(job.record, created_at=self._wall())
+        written = asyncio.Event()
+        self._books.save(job.record, None, written.set)
+        await written.wait()
 
     async def _find(self, job: Job) -> RemoteBatch | Creation | None:
         """Look for a job whose creation may have happened; None: it did not."""
@@ -127,7 +143,7 @@ class Creator:
             tag=record.tag,
             file_id=record.file_id,
             requests=record.requests,
-            intended_at=record.intended_at,
+            intended_at=record.created_at or record.intended_at,
             has_tag=self._provider.limits.has_tag,
         )
         looks = 0
@@ -136,13 +152,12 @@ class Creator:
             if isinstance(listed, ProviderError):
                 if listed.outcome.is_stop:
                     self.refusal = listed
-                    return "refused"
+                    return "unclear"
                 await self._wait(job, listed, "look-up")
                 continue
             looks += 1
             verdict = reconcile(intent, listed, self._desk.known, looks)
             if isinstance(verdict, Adopt):
-                job.is_proven = verdict.is_proven
                 self._on_news(job.name, f"found at the provider as {verdict.batch_id}")
                 return next(seen for seen in listed if seen.id == verdict.batch_id)
             if isinstance(verdict, Hold):

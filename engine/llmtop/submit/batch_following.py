@@ -16,7 +16,7 @@ from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch, failure_o
 from llmtop.model import ItemError, ProviderError
 from llmtop.policy.batching import backoff, is_lost, poll_delay
 from llmtop.submit.batch_receiving import BatchReceiver, gone, unbilled
-from llmtop.submit.batch_work import Job, JobBooks
+from llmtop.submit.batch_work import Job, JobBooks, JobList
 from llmtop.submit.work import Halt
 
 Followed = Literal["retrieved", "queue_full", "foreign"]
@@ -32,6 +32,7 @@ class Follower:
     def __init__(
         self,
         *,
+        jobs: JobList,
         provider: BatchProvider,
         books: JobBooks,
         receiver: BatchReceiver,
@@ -43,6 +44,7 @@ class Follower:
         wall: Callable[[], float],
     ) -> None:
         """`deadline_at` (wall clock): jobs that have not ended by then are cancelled."""
+        self._jobs = jobs
         self._provider = provider
         self._books = books
         self._receiver = receiver
@@ -63,11 +65,15 @@ class Follower:
         if remote.is_queue_full:
             return "queue_full"
         readings, own = await self._read(job, remote)
-        if not own and not job.is_proven and self._receiver.strangers:
+        if not own and job.strangers and self._is_on_trust(job):
             return "foreign"
         absent = _absent(remote, is_read=readings >= _READINGS)
         await self._close(job, absent, remote.error_message or "")
         return "retrieved"
+
+    def _is_on_trust(self, job: Job) -> bool:
+        """Whether a job may have been taken for ours that is another's: only its results tell."""
+        return not self._provider.limits.has_tag and job.record.file_id is None
 
     # -- until it has ended --------------------------------------------------------------------
 
@@ -75,6 +81,7 @@ class Follower:
         """Look at a job until it has ended; None: it is lost."""
         assert job.record.batch_id is not None
         while True:
+            await self._jobs.mended()
             await self._cancelled(job, job.record.batch_id)
             said = await self._provider.get(job.record.batch_id)
             at = self._wall()
@@ -108,7 +115,11 @@ class Follower:
         if error.error.http_status in (404, 410):
             job.missed_at = at if job.missed_at is None else job.missed_at
         if error.outcome.is_stop and error.error.http_status != 404:
-            self._on_halt(Halt("refused", error.error.message, error.error))
+            self._refused(error)
+
+    def _refused(self, error: ProviderError) -> None:
+        self._jobs.is_refused = True
+        self._on_halt(Halt("refused", error.error.message, error.error))
 
     def _delay(self, job: Job, at: float) -> float:
         if job.failures:
@@ -138,6 +149,10 @@ class Follower:
             except FetchBroken as broken:
                 failures += 1
                 job.note = f"results: {broken.error.error.message}"
+                if broken.error.outcome.is_stop and broken.error.error.http_status != 404:
+                    self._refused(broken.error)
+                    await self._jobs.mended()
+                    continue
                 is_gone = broken.error.error.http_status in (404, 410)
                 if is_lost(since, self._wall()) or (is_gone and failures >= 2 * _READINGS):
                     break

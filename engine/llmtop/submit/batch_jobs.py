@@ -92,11 +92,12 @@ class BatchSubmitter:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being done and every result is committed."""
-        return not self._list.is_waited_for and not self._maker.uncommitted and not self._creator.is_creating
+        is_waiting = self._list.is_waited_for and not self._list.is_refused
+        return not is_waiting and not self._maker.uncommitted and not self._creator.is_creating
 
     async def run(self) -> None:
         """Make jobs and follow them until nothing is left, or until `stop`."""
-        self._maker.is_stopping = self._is_given_up = False
+        self._maker.is_stopping = self._is_given_up = self._list.is_refused = False
         self._bug, self._maker.has_more = None, True
         self._begin()
         try:
@@ -107,6 +108,8 @@ class BatchSubmitter:
             await self._end()
         if self._bug is not None:
             raise self._bug
+        if not self._maker.is_stopping:
+            self._maker.tell_held()
 
     def _begin(self) -> bool:
         """Let jobs be made, unless that is being done or there is nothing to be made."""
@@ -163,7 +166,8 @@ class BatchSubmitter:
         self.abort()
 
     def poke(self) -> None:
-        """Something changed that may let work go on."""
+        """Something changed that may let work go on: whatever was refused is tried again."""
+        self._list.is_refused = False
         self._maker.more()
 
     def woken(self) -> None:
@@ -233,9 +237,9 @@ class BatchSubmitter:
     def _disown(self, job: Job) -> None:
         """What was taken for ours is another's: look again."""
         self._on_news(job.name, "was another's job: looking again")
-        job.record = replace(job.record, state="intent", batch_id=None, created_at=None, ended_at=None)
+        job.record = replace(job.record, state="intent", batch_id=None, ended_at=None)
         self._books.save(job.record)
-        job.task = None
+        job.task, job.strangers = None, 0
         self.poke()
 
 

@@ -84,13 +84,14 @@ class Maker:
     async def make(self) -> None:
         """Make jobs until there is nothing to ask, or until it is stopped."""
         while not self.is_stopping:
-            if (job := self._next_known()) is not None:
-                await self._bring(job, is_unknown=True)
+            job = self._next_known()
+            await self._allowed()
+            if job is not None:
+                await self._bring(job, is_unknown=job.record.created_at is not None)
                 continue
             if self._feed is None or not self.is_open:
                 self.has_more = False
                 return
-            await self._allowed()
             filled = await self._filler.fill(self._last_number + 1, self._jobs.tokens)
             if filled.job is not None:
                 await self._intend(filled.job, filled)
@@ -99,15 +100,15 @@ class Maker:
                 return
 
     def _next_known(self) -> Job | None:
-        """Let the jobs of an earlier start be followed; return one whose creation is uncertain."""
+        """Let the jobs of an earlier start be followed; return one that was intended, and may be created."""
         for job in self._jobs.open:
             if job.task is None and not job.is_held and job.record.batch_id is not None:
                 self.on_exists(job)
         return next((job for job in self._jobs.open if job.record.state == "intent"), None)
 
     async def _allowed(self) -> None:
-        """Wait while the run is paused or memory is short: jobs at the provider go on meanwhile."""
-        while Cause.PAUSE in self._line.blocks or not self.may_read:
+        """Wait while the run is paused or refused, or memory short: jobs at the provider go on meanwhile."""
+        while Cause.PAUSE in self._line.blocks or not self.may_read or self._jobs.is_refused:
             await self._jobs.changed()
 
     async def _refilled(self, feed: Feed, filled: Filled) -> bool:
@@ -141,20 +142,34 @@ class Maker:
             self.on_exists(job)
         elif word == "held":
             self._hold(job)
+        elif word == "unclear":
+            self._refused()
         else:
             self.release(job, "its input is gone" if word == "released" else "refused")
-            refusal = self._creator.refusal
-            if word == "refused" and refusal is not None:
-                self._line.block(Cause.PAUSE)
-                self._on_halt(Halt("refused", refusal.error.message, refusal.error))
+            if word == "refused":
+                self._refused()
+
+    def _refused(self) -> None:
+        """A person must mend something: nothing more is made, and what there is stays as it is."""
+        refusal = self._creator.refusal
+        assert refusal is not None
+        self._jobs.is_refused = True
+        self._on_halt(Halt("refused", refusal.error.message, refusal.error))
 
     def _hold(self, job: Job) -> None:
+        """Let it wait for a person; the other jobs go on."""
         job.record = replace(job.record, state="held", error=job.note)
         self._books.save(job.record)
         self._on_news(job.name, f"held: {job.note}")
-        self._on_halt(
-            Halt("refused", f"batch job {job.name}: {job.note}; see to it, then `llmtop batches --look-up`")
-        )
+
+    def tell_held(self) -> None:
+        """Nothing is left to do but what waits for a person: say so."""
+        held = [job for job in self._jobs.open if job.is_held]
+        if held:
+            words = f"batch job {held[0].name} is held: {held[0].note or held[0].record.error}"
+            more = f", and {len(held) - 1} more" if len(held) > 1 else ""
+            way = f"see to it, then `llmtop batches RUN --look-up {held[0].record.number}`"
+            self._on_halt(Halt("refused", f"{words}{more}; {way}"))
 
     def release(self, job: Job, why: str) -> None:
         """Give the items of a job that was never created, or never began, back with their money."""

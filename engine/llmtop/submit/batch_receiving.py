@@ -58,8 +58,6 @@ class BatchReceiver:
         wall: Callable[[], float],
     ) -> None:
         self.uncommitted = 0
-        self.strangers = 0
-        """Lines of results that are nobody's."""
         self._provider = provider
         self._exchange = exchange
         self._books = books
@@ -87,7 +85,7 @@ class BatchReceiver:
                     continue
                 seq = _seq_of(job.record.tag, line.custom_id)
                 if seq is None:
-                    self.strangers += 1
+                    job.strangers += 1
                     continue
                 own += 1
                 if seq in job.good or seq in chunk:

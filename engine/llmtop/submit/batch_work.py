@@ -19,8 +19,8 @@ class Job:
     record: BatchRecord
     path: Path
     """Its input, until it is over."""
-    is_proven: bool = True
-    """False: taken on trust from the provider's list; its results will tell."""
+    strangers: int = 0
+    """Lines of its results that are nobody's here."""
     is_cancel_wanted: bool = False
     failures: int = 0
     """Calls about it that failed, in a row."""
@@ -75,6 +75,8 @@ class JobList:
         """Those that are not over, oldest first."""
         self.over: list[Job] = []
         """Those that ended in this process."""
+        self.is_refused = False
+        """The provider refuses our key, or the like: it is asked nothing before a person has mended that."""
         self._bell = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -98,6 +100,11 @@ class JobList:
         """Wait for the next ring."""
         self._bell.clear()
         await self._bell.wait()
+
+    async def mended(self) -> None:
+        """Wait while the provider refuses."""
+        while self.is_refused:
+            await self.changed()
 
     def find(self, name: str) -> Job | None:
         """Return the open job of this id, tag or number."""

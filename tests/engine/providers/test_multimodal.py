@@ -58,7 +58,8 @@ def test_content_of_any_kind_reaches_the_provider_untouched(
     if way == "realtime":
         body = json.loads(format_.build(request).body)
     else:
-        line = json.loads(batch_provider(format_, cast("BatchWire", None)).line("c-1", request))
+        jobs = batch_provider(format_, cast("BatchWire", None), 86_400.0)
+        line = json.loads(jobs.line("c-1", request))
         body = next(line[name] for name in ("body", "params", "request") if name in line)
 
     assert body["contents" if kind == "gemini" else "messages"] == [turn]

@@ -218,7 +218,9 @@ async def test_together_is_asked_in_its_own_words(tmp_path: Path) -> None:
     assert ended.state == "expired"
 
 
-@pytest.mark.parametrize(("window_s", "hours"), [(86_400.0, 24), (7 * 86_400.0, 168), (90.0, 1), (5_401.0, 2)])
+@pytest.mark.parametrize(
+    ("window_s", "hours"), [(86_400.0, 24), (7 * 86_400.0, 168), (90.0, 1), (5_401.0, 2)]
+)
 async def test_a_job_is_created_with_the_window_of_the_config(
     tmp_path: Path, window_s: float, hours: int
 ) -> None:

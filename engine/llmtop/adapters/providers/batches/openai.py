@@ -51,8 +51,9 @@ _JSON = {"Content-Type": "application/json"}
 class OpenAIBatches:
     """Files and batches at one address, each to be done within `window_s`. Stateless.
 
-    OpenAI itself takes a window of 24 h and no other, and says so. Where there is no tag (Together), `input_file` of a listed job tells it: each job's lines have ids of
-    their own, so no two of our files are the same.
+    OpenAI itself takes a window of 24 h and no other, and says so. Where there is no tag (Together),
+    `input_file` of a listed job tells it: each job's lines have ids of their own, so no two of our files
+    are the same.
     """
 
     name = "openai"

@@ -111,6 +111,7 @@ class AnthropicBatches:
         if what == "/cancel":
             desk.cancel(batch)
         elif request.method == "DELETE":
+            await desk.state(batch)  # whether anybody has looked at it since it ended or not
             if batch.outcome is None:
                 raise Complaint(400, "A message batch can only be deleted when it has ended.")
             desk.drop(batch)

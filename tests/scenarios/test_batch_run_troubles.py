@@ -1,0 +1,236 @@
+"""Troubles of lines, queues and results that a whole run by batch jobs lives through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from batch_runs import JOBS, PROVIDERS, batch_config, finishes, jobs_of, until_true
+from whole_runs import Desk, each_once, simulator
+
+from llmtop.adapters.simulator import SimulatedProvider
+from llmtop.model import Command
+from llmtop.policy import batching
+
+
+def is_each_its_own(results: list[dict[str, Any]]) -> bool:
+    """Whether each answer names its own item, as the simulator's do."""
+    return all(f"(id {each['id']}, " in each["output"] for each in results if each["status"] == "done")
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+@pytest.mark.parametrize("trouble", ["refusal", "content_filter", "length"])
+async def test_a_line_whose_answer_is_refused_or_cut_fails_with_its_reason_and_is_paid_once(
+    desk: Desk, kind: str, trouble: str
+) -> None:
+    ids = desk.items(40)
+    async with simulator(batch_s=0.02, batch_lines={trouble: 0.3}, fault_tries=1) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        results = desk.results()
+        assert run.exit_code == 7
+        assert desk.written_ids() == each_once(ids)
+        assert is_each_its_own(results)
+        types = {each["error"]["type"] for each in results if each["status"] == "failed"}
+        assert types <= ({"truncated"} if trouble == "length" else {"refusal", "content_filter"})
+        assert sum(server.books.batches_created.values()) == 1
+        assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+@pytest.mark.parametrize("trouble", ["missing", "malformed"])
+async def test_a_line_that_is_not_in_the_results_is_asked_again_and_listed_as_possibly_billed(
+    desk: Desk, kind: str, trouble: str
+) -> None:
+    ids = desk.items(40)
+    async with simulator(batch_s=0.02, batch_lines={trouble: 0.3}, fault_tries=1) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        lost = server.books.batch_lines - len(ids)
+        assert run.exit_code == 0
+        assert lost > 0
+        assert desk.written_ids() == each_once(ids)
+        assert is_each_its_own(desk.results())
+        assert max(server.books.served_ids.values()) == 1
+        assert sum(server.books.batches_created.values()) == 2
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(lost,)]
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_slow_validation_and_a_slow_end_are_waited_for(desk: Desk, kind: str) -> None:
+    ids = desk.items(20)
+    slow = {"batch_validating_s": 0.2, "batch_finalizing_s": 0.2, "batch_s": 0.02}
+    async with simulator(**slow) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_what_was_not_done_when_a_job_expired_is_not_billed_and_asked_again(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(24)
+    troubles = {"batch_troubles": {"expires": 1.0}, "batch_trouble_first": 1, "batch_window_s": 0.4}
+    async with simulator(batch_s=0.05, **troubles) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
+        assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_results_that_vanished_are_asked_again_and_listed_as_possibly_billed(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(20)
+    async with simulator(batch_s=0.02, batch_retention_s=0.001) as server:
+        async with desk.engine(batch_config(desk, server, kind)) as (run,), asyncio.timeout(20):
+            await until_true(lambda: len(jobs_of(run).over) > 0)
+            server.change({"batch_retention_s": 0})
+            await run.settled()
+            assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts")[0][0] % 20 == 0
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts")[0][0] > 0
+        assert server.books.batch_overlaps == 0
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_job_that_the_provider_forgets_is_given_up_after_a_while_and_asked_again(
+    desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_LOST_AFTER_S", 0.1)
+    ids = desk.items(10)
+    async with simulator(batch_s=0.2) as server:
+        async with desk.engine(batch_config(desk, server, kind)) as (run,), asyncio.timeout(20):
+            await until_true(lambda: any(job.record.batch_id for job in jobs_of(run).jobs))
+            server.reset()
+            await run.settled()
+            assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(10,)]
+        assert sum(server.books.batches_created.values()) == 1  # since it forgot
+
+
+# -- who may not ask any more ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_key_that_is_refused_while_jobs_are_out_ends_the_run_and_they_are_found_again(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(20)
+    async with simulator(batch_s=0.3) as server:
+        config = batch_config(desk, server, kind)
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await until_true(lambda: any(job.record.batch_id for job in jobs_of(run).jobs))
+            server.change({"require_key": "sk-another"})
+            await run.settled()
+            assert run.exit_code == 3
+        server.change({"require_key": ""})
+        assert (await finishes(desk, config)).exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+@pytest.mark.parametrize("step", ["fetch", "newest"])
+async def test_a_refusal_in_the_middle_of_a_step_loses_nothing_and_makes_nothing_twice(
+    desk: Desk, kind: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = desk.items(20)
+    troubles = {"create_lost_500": 1.0} if step == "newest" else {}
+    async with simulator(batch_s=0.05, batch_troubles=troubles, batch_trouble_first=1) as server:
+        refuse_at(monkeypatch, kind, step, server)
+        config = batch_config(desk, server, kind)
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await run.settled()
+            assert run.exit_code == 3
+        server.change({"require_key": ""})
+        monkeypatch.undo()
+        assert (await finishes(desk, config)).exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
+
+
+def refuse_at(monkeypatch: pytest.MonkeyPatch, kind: str, step: str, server: SimulatedProvider) -> None:
+    """Let the provider refuse the key from a step on."""
+    real = JOBS[kind]
+    kept = getattr(real, step)
+
+    async def fetch(self: Any, batch: Any) -> AsyncIterator[Any]:
+        server.change({"require_key": "sk-another"})
+        async for line in kept(self, batch):
+            yield line
+
+    async def newest(self: Any, since: float) -> Any:
+        server.change({"require_key": "sk-another"})
+        return await kept(self, since)
+
+    monkeypatch.setattr(real, step, {"fetch": fetch, "newest": newest}[step])
+
+
+# -- where nothing tells whose job it is -------------------------------------------------------
+
+
+async def stranger(server: SimulatedProvider, requests: int) -> str:
+    """Create a job of another program with the same key, of so many requests; return its id."""
+    params = {"model": "sim-small", "max_tokens": 50, "messages": [{"role": "user", "content": "Snow"}]}
+    body = {"requests": [{"custom_id": f"other-{n}", "params": params} for n in range(requests)]}
+    headers = {"anthropic-version": "2023-06-01", "x-api-key": "sk-simulated-1234"}
+    address = f"{server.root_url}/v1/messages/batches"
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(address, json=body) as said:
+        return str((await said.json())["id"])
+
+
+async def test_a_stranger_of_the_same_size_is_taken_on_trust_and_let_go_when_its_results_tell(
+    desk: Desk,
+) -> None:
+    ids = desk.items(12)
+    troubles = {"batch_troubles": {"create_reset": 1.0}, "batch_trouble_first": 2}
+    async with simulator(batch_s=0.05, **troubles) as server:
+        server.change({"batch_troubles": {}})
+        await stranger(server, 12)
+        server.change({"batch_troubles": {"create_reset": 1.0}})
+        config = batch_config(desk, server, "anthropic")
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: any(job.record.batch_id for job in jobs_of(run).jobs))
+            run.stop_now()  # what was on trust must not be taken for proven by the next process
+        run = await finishes(desk, config)
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert is_each_its_own(desk.results())
+        assert server.books.batches_created == {"anthropic": 2}
+        assert max(server.books.served_ids[each] for each in ids) == 1
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
+
+
+async def test_a_job_that_two_could_be_is_held_while_the_others_go_on_until_a_person_has_seen_to_it(
+    desk: Desk,
+) -> None:
+    ids = desk.items(22)
+    async with simulator(batch_s=0.3) as server:
+        other = await stranger(server, 12)
+        server.change({"batch_troubles": {"create_lost_reset": 1.0}, "batch_trouble_first": 2})
+        config = batch_config(desk, server, "anthropic", batch={"max_requests": 12})
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await run.settled()
+            assert run.exit_code == 3
+            assert "llmtop batches" in str(run.standing.halt)
+            assert run.counts.done == 10
+            headers = {"anthropic-version": "2023-06-01", "x-api-key": "sk-simulated-1234"}
+            address = f"{server.root_url}/v1/messages/batches/{other}"
+            async with aiohttp.ClientSession(headers=headers) as session, session.delete(address) as said:
+                assert said.status == 200
+            assert (await run.command(Command("look_up", "someone@here", values={"job": "1"}))).is_ok
+            await until_true(lambda: run.counts.pending == 0)
+            await run.settled()
+            assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert server.books.batches_created == {"anthropic": 3}
+        assert max(server.books.served_ids[each] for each in ids) == 1
