@@ -79,7 +79,7 @@ async def test_no_trouble_loses_an_item_or_buys_one_twice(desk: Desk, house: str
 
 async def test_lines_that_fail_are_named_and_asked_again_where_that_can_help(desk: Desk, house: str) -> None:
     ids = desk.items(60)
-    lines = {"http_400": 0.2, "http_429": 0.1, "http_500": 0.1}
+    lines = {"http_400": 0.2, "http_429": 0.1, "http_500": 0.1, "no_status": 0.1}
     async with simulator(batch_s=0.02, batch_lines=lines, fault_tries=1) as server:
         run = await finishes(desk, config_for(desk, server, house))
         failed = [each for each in desk.results() if each["status"] == "failed"]
@@ -103,3 +103,12 @@ async def test_a_run_that_is_cancelled_ends_its_jobs_at_the_provider(desk: Desk,
             page = await answer.json()
         (job,) = page if isinstance(page, list) else page["data"]
         assert job["status"].lower() == "cancelled"
+
+
+async def test_azure_is_given_the_time_that_it_takes_to_look_at_a_file(desk: Desk) -> None:
+    ids = desk.items(5)
+    async with simulator(batch_s=0.02, batch_file_s=0.3) as server:
+        run = await finishes(desk, config_for(desk, server, "azure"))
+        assert run.exit_code == 0, run.log
+        assert desk.written_ids() == each_once(ids)
+        assert (server.books.batches_created, server.books.batch_uploads) == ({"azure": 1}, 1)

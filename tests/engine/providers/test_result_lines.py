@@ -21,7 +21,15 @@ from llmtop.adapters.providers.batches.wire import (
     result_lines,
 )
 from llmtop.adapters.providers.openai import openai_format
-from llmtop.batch_jobs import FetchBroken, JobInput, LineReply, RemoteBatch, StrayLine, failure_of
+from llmtop.batch_jobs import (
+    FetchBroken,
+    JobInput,
+    LineReply,
+    RemoteBatch,
+    StrayLine,
+    failure_of,
+    is_ambiguous,
+)
 from llmtop.model import Answer, ItemError, Outcome, ProviderError, RawReply
 
 FORMAT = openai_format(None)
@@ -250,6 +258,7 @@ async def test_a_job_is_created_with_the_window_of_the_config(
         ({"response": None, "error": None}, "server_error", False),
         ({}, "server_error", False),
         ({"response": {"body": {"error": {"message": "x"}}}, "error": {"code": 1}}, "server_error", False),
+        ({"response": {"status_code": 0, "request_id": "", "body": {}}}, "server_error", False),
         ({"error": {"message": "no", "code": 400}}, "bad_request", True),
         ({"error": {"message": "no", "code": "429"}}, "rate_limit", False),
         ({"error": {"message": "no", "status_code": 503}}, "server_error", False),
@@ -325,3 +334,20 @@ async def test_azures_ways_of_writing_a_job_are_read() -> None:
     assert isinstance(job, RemoteBatch)
     assert (job.state, job.requests, job.tag) == ("validating", None, "r1-1")
     assert job.created_at == pytest.approx(1795197620.249138)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("pending", Outcome.FAULT), ("Running", Outcome.FAULT), ("error", Outcome.STOP_ACCESS)],
+)
+async def test_azure_is_not_asked_for_a_job_of_a_file_that_it_has_not_looked_at(
+    tmp_path: Path, status: str, outcome: Outcome
+) -> None:
+    wire = Recorder({"id": "file-1", "status": status})
+    jobs = OpenAIBatches(wire, openai_format("https://x.openai.azure.com/openai/v1"))
+
+    said = await jobs.create(JobInput(tmp_path / "in.jsonl", 3, 1, "deployment"), "file-1", "r1-1")
+
+    assert isinstance(said, ProviderError)
+    assert (said.outcome, is_ambiguous(said)) == (outcome, False)
+    assert [(method, path) for method, path, _ in wire.asked] == [("GET", "/files/file-1")]

@@ -186,6 +186,8 @@ class Profile:
     """Only the first so many creations and uploads meet trouble; 0: any may."""
     batch_late_s: float = 5.0
     """Seconds until the answer of a "create_late" comes."""
+    batch_file_s: float = 0.0
+    """Seconds until an uploaded file is processed (Azure): no batch can be made of it before."""
     batch_young_s: float = 2.0
     """How long "young_404" and "listed_late" last."""
     batch_discount: float = 0.5

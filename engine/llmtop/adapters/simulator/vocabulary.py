@@ -88,6 +88,7 @@ BATCH_LINE_TROUBLES: dict[str, str] = {
     "http_400": "fails with a 400, which is final",
     "http_429": "fails with a 429, which may be sent again",
     "http_500": "fails with a 500, which may be sent again",
+    "no_status": "fails with a status of 0 and an empty body (elsewhere than in OpenAI's format: with a 500)",
     "refusal": "is answered with a refusal",
     "content_filter": "is answered with what a content filter leaves",
     "length": "is answered with a text that is cut in the middle",

@@ -65,8 +65,7 @@ def line_reply(reads: Reads, row: Mapping[str, Any], number: int, now: float) ->
     if not isinstance(custom_id, str):
         return StrayLine(number, "has no custom_id")
     if isinstance(response, dict):
-        status = response.get("status_code")
-        status = status if type(status) is int and 100 <= status <= 599 else 500 if error else 200
+        status = _status_in(response, error)
         body, request_id = _body_of(response, error), response.get("request_id")
         return LineReply(custom_id, reply_of(reads, status, body, now, request_id))
     said = error if isinstance(error, dict) else {"message": error}
@@ -77,6 +76,14 @@ def line_reply(reads: Reads, row: Mapping[str, Any], number: int, now: float) ->
         return LineReply(custom_id, reply_of(reads, status, {"error": {**said, "message": message}}, now))
     failed = ItemError("server_error", message)
     return LineReply(custom_id, ProviderError(error=failed, outcome=Outcome.FAULT))
+
+
+def _status_in(response: Mapping[str, Any], error: object) -> int:
+    """Return the status of a response. OpenAI's 0 means that there was none; without any, the error tells."""
+    status = response.get("status_code")
+    if type(status) is int:
+        return status if 100 <= status <= 599 else 500
+    return 500 if error else 200
 
 
 def _body_of(response: Mapping[str, Any], error: object) -> object:

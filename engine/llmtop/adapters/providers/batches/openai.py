@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +18,7 @@ from llmtop.adapters.providers.batches.wire import (
     count_or_none,
     list_of,
     moment_or_none,
+    refused,
     table_of,
     text_or_none,
     whole_hours,
@@ -31,7 +34,7 @@ from llmtop.batch_jobs import (
     RemoteBatch,
     StrayLine,
 )
-from llmtop.model import ChatRequest, ProviderError, RawReply
+from llmtop.model import ChatRequest, ItemError, Outcome, ProviderError, RawReply
 
 _URL = "/v1/chat/completions"
 _MIB = 1024 * 1024
@@ -44,6 +47,8 @@ _STATES: Mapping[str, BatchState] = {
 }  # fmt: skip
 _FIELDS = {"purpose": "batch"}
 _TOGETHER_FIELDS = {"purpose": "batch-api", "file_name": NAME, "file_type": "jsonl"}
+_FILE_WAITS = frozenset({"pending", "running", "uploaded", "notrunning", "processing", "queued"})
+_FILE_BROKEN = frozenset({"error", "failed", "deleting", "deleted"})
 _PAGE = 100
 _JSON = {"Content-Type": "application/json"}
 
@@ -79,6 +84,8 @@ class OpenAIBatches:
 
     async def create(self, job: JobInput, file_id: str | None, tag: str) -> RemoteBatch | ProviderError:
         """Create a job of an uploaded file, with our tag in its metadata."""
+        if self._format.server == "azure" and (unready := await self._unready(file_id or "")) is not None:
+            return unready
         body: dict[str, Any] = {
             "input_file_id": file_id, "endpoint": _URL, "completion_window": self._window,
         }  # fmt: skip
@@ -87,6 +94,29 @@ class OpenAIBatches:
         else:
             body["metadata"] = {_TAG: tag}
         return self._job(await self._wire.call("POST", "/batches", orjson.dumps(body), _JSON))
+
+    async def _unready(self, file_id: str) -> ProviderError | None:
+        """Return why no job can be made of a file: Azure takes its time to look at one. None: it can.
+
+        Nothing was created then, whatever the reason.
+        """
+        raw = await self._wire.call("GET", f"/files/{quote(file_id, safe='')}")
+        if isinstance(raw, ProviderError):
+            return replace(raw, is_sent=False)
+        table = table_of(raw)
+        if table is None:
+            return replace(refused(self._format, raw, time.time()), is_sent=False)
+        status = str(table.get("status")).lower()
+        if status in _FILE_WAITS:
+            error, outcome = ItemError("server_error", f"the file is {status}"), Outcome.FAULT
+        elif status in _FILE_BROKEN:
+            error, outcome = (
+                ItemError("bad_request", f"the file cannot be used: {status}"),
+                Outcome.STOP_ACCESS,
+            )
+        else:
+            return None
+        return ProviderError(error=error, outcome=outcome, is_sent=False, is_counted=False)
 
     async def get(self, batch_id: str) -> RemoteBatch | ProviderError:
         """Look at a job."""

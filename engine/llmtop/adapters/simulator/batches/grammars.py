@@ -61,6 +61,8 @@ class OpenAIGrammar:
         response = error = None
         if end.kind == "expired":
             error = {"code": "batch_expired", "message": _EXPIRED}
+        elif not end.has_status:
+            response = {"status_code": 0, "request_id": "", "body": {}}
         else:
             request_id = f"req_{number:024x}"
             response = {"status_code": end.status, "request_id": request_id, "body": end.body}

@@ -20,6 +20,7 @@ _ERRORS = {
     "http_400": (400, error_body("The request is not valid.", "invalid_request_error", None, None)),
     "http_429": (429, error_body("Rate limit reached.", "requests", None, "rate_limit_exceeded")),
     "http_500": (500, error_body("The server had an error.", "server_error", None, None)),
+    "no_status": (500, error_body("The server had an error.", "server_error", None, None)),
 }
 
 
@@ -60,6 +61,8 @@ class LineEnd:
     kind: Literal["answer", "error", "expired", "cancelled"]
     status: int = 0
     body: dict[str, Any] | None = None
+    has_status: bool = True
+    """False: OpenAI's format shows a status of 0 and nothing else."""
 
 
 class Grammar(Protocol):
@@ -107,7 +110,8 @@ def error_end(dialect: Dialect, line: Line) -> LineEnd | None:
     """Return the end of a line that fails with an error; None: it is answered."""
     if line.trouble not in _ERRORS:
         return None
-    return LineEnd(line.custom_id, "error", *dialect.failure(*_ERRORS[line.trouble]))
+    end = LineEnd(line.custom_id, "error", *dialect.failure(*_ERRORS[line.trouble]))
+    return replace(end, has_status=line.trouble != "no_status")
 
 
 def answer_end(

@@ -82,6 +82,8 @@ class OpenAIBatches:
         source = desk.files.get(body["input_file_id"], desk.now)
         if source is None or source.purpose != self._style.purpose:
             raise Complaint(400, f"No such File object: {body['input_file_id']}", param="input_file_id")
+        if not self._files.is_processed(source):
+            raise Complaint(400, "The input file is not processed yet.", param="input_file_id")
         return source
 
     def _faults(self, draft: Draft, model: str) -> list[dict[str, Any]]:

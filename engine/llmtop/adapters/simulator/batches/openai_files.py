@@ -41,6 +41,15 @@ class OpenAIFiles:
             return await self._file(request, found["id"], found["what"] or "")
         return None
 
+    def is_processed(self, file: StoredFile) -> bool:
+        """Whether a batch can be made of a file."""
+        wait_s = self._desk.service.profile.batch_file_s if self._style.has_slow_files else 0.0
+        return self._desk.now >= file.created_at + wait_s
+
+    def _shown(self, file: StoredFile) -> dict[str, Any]:
+        status = "processed" if self.is_processed(file) else "pending"
+        return self._style.file({**_file_body(file), "status": status})
+
     async def _upload(self, request: web.BaseRequest) -> web.StreamResponse:
         desk = self._desk
         if not request.content_type.startswith("multipart/"):
@@ -73,7 +82,7 @@ class OpenAIFiles:
         desk.service.books.batch_uploads += 1
         if "upload_reset" in troubles:
             return delivery.reset(request)
-        return reply(200, self._style.file(_file_body(stored)), {})
+        return reply(200, self._shown(stored), {})
 
     def _begin(self, request: web.BaseRequest, fields: Mapping[str, str]) -> web.StreamResponse:
         """Say where the bytes are to be sent: the address is a secret itself, and needs no key."""
@@ -93,7 +102,7 @@ class OpenAIFiles:
     def _finish(self, stored: StoredFile) -> web.StreamResponse:
         self._check_upload(stored, {"purpose": stored.purpose, "file_name": stored.name})
         self._desk.service.books.batch_uploads += 1
-        return reply(200, self._style.file(_file_body(stored)), {})
+        return reply(200, self._shown(stored), {})
 
     async def _take(self, part: BodyPartReader, stored: StoredFile) -> None:
         most = self._desk.service.profile.batch_max_bytes or self._style.most_bytes
@@ -115,7 +124,7 @@ class OpenAIFiles:
     def _list_files(self, request: web.BaseRequest) -> web.StreamResponse:
         purpose = request.query.get("purpose")
         files = [file for file in self._desk.files.all(self._desk.now) if not file.id.startswith("files/")]
-        rows = [self._style.file(_file_body(file)) for file in files if purpose in (None, file.purpose)]
+        rows = [self._shown(file) for file in files if purpose in (None, file.purpose)]
         return reply(200, cursor_page(rows, request.query, 10_000), {})
 
     async def _file(self, request: web.BaseRequest, file_id: str, what: str) -> web.StreamResponse:
@@ -131,7 +140,7 @@ class OpenAIFiles:
         if what == "/preprocess" and request.method == "POST":
             return self._finish(file)
         if what != "/content":
-            return reply(200, self._style.file(_file_body(file)), {})
+            return reply(200, self._shown(file), {})
         owner = next((batch for batch in desk.listed(self._api) if _is_result(batch, file)), None)
         troubles = owner.troubles if owner else frozenset[str]()
         if file.fetches == 0 and "results_late" in troubles:
@@ -148,5 +157,5 @@ def _file_body(file: StoredFile) -> dict[str, Any]:
     return {
         "id": file.id, "object": "file", "bytes": file.size, "created_at": int(file.created_at),
         "expires_at": int(file.expires_at), "filename": file.name, "purpose": file.purpose,
-        "status": "processed", "status_details": None,
+        "status_details": None,
     }  # fmt: skip

@@ -35,6 +35,8 @@ class Style:
     api: Api = "openai"
     purpose = "batch"
     upload_path = "/files"
+    has_slow_files = False
+    """Whether a file has to be processed before a batch can be made of it."""
     has_two_steps = False
     """Whether a file can also be named first and sent to an address that the answer gives."""
     jobs_path = "/batches"
@@ -87,6 +89,7 @@ class AzureStyle(Style):
     """Azure: times as text, the first state with a capital, counts only once they are known."""
 
     api: Api = "azure"
+    has_slow_files = True
 
     def wanted(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take the endpoint without its version too. Raises Complaint."""
