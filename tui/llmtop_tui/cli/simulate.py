@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from llmtop_tui.cli.common import Common, option
 from llmtop_tui.cli.printing import put, say
 from llmtop_tui.jsonlines import dumps
@@ -32,11 +30,10 @@ def simulate(
     ] = "quickstart",
     set_: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--set",
             metavar="KEY=VALUE",
             help="Any setting of the profile, like batch_speed=3600; may be repeated.",
-            show_default=False,
         ),
     ] = None,
 ) -> int:
