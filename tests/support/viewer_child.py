@@ -1,6 +1,7 @@
 """A viewer over a fake run, for tests and measurements that need a real terminal.
 
-`python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`, `pace=N`: new rows a snapshot.
+`python viewer_child.py SECONDS_PER_SNAPSHOT [option=value ...]`, `pace=N`: new rows a snapshot;
+`then=STATE`: the state that the run is in after SIGUSR1.
 Says on stderr, as JSON, how it ended, how often its event loop
 ticked (every 20 ms) and the longest gap between two ticks.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -52,6 +54,9 @@ async def _main(interval_s: float, options: dict[str, object]) -> None:
         door.push(**_hostile())
     if options.pop("paused", False):
         door.push(state="paused")
+    if then := options.pop("then", ""):
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: door.push(state=str(then)))
     beating = asyncio.create_task(_beat(beats))
     defaults: dict[str, object] = {"origin": "me@test", "mouse": True, "interval_s": interval_s or 1.0}
     end = await watch(door, ViewOptions(**{**defaults, **options}))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,10 @@ def test_a_killed_viewer_costs_the_run_nothing_and_the_next_one_has_everything(f
         second.wait_for_text("RUNNING", 20)
         second.send("3")
         second.wait_for_text("waiting")
+        second.send("S")
+        second.wait_for(
+            lambda: re.search(r"requests_per_second +20 .*file", second.screen().text) is not None
+        )
 
 
 def test_of_two_viewers_each_sees_what_the_other_did(far: Far) -> None:

@@ -227,6 +227,44 @@ def test_a_resize_is_followed() -> None:
         terminal.wait_for_text("tiny screen")
 
 
+@pytest.mark.parametrize(
+    ("state", "environment", "expected"),
+    [
+        ("finished", {"TERM_PROGRAM": "iTerm.app"}, b"\x1b]9;motions finished: 12,367 done"),
+        ("budget", {"VTE_VERSION": "7600"}, b"\x1b]777;notify;llmtop;motions has reached its budget"),
+        ("paused", {"TERM_PROGRAM": ""}, b"\x07"),
+    ],
+)
+def test_the_terminal_rings_when_a_run_ends_or_stands_still_by_itself(
+    state: str, environment: dict[str, str], expected: bytes
+) -> None:
+    plain = {"TERM_PROGRAM": "", "VTE_VERSION": ""}
+    with viewing(f"then={state}", every_s=0.0, **{**plain, **environment}) as terminal:
+        terminal.wait_for(lambda: b"]2;llmtop motions" in terminal.output)
+        terminal.child.send_signal(signal.SIGUSR1)
+        terminal.wait_for_text(state.upper())
+        terminal.wait_for(lambda: expected in _without_titles(terminal.output))
+        output = _without_titles(bytes(terminal.output))
+
+        assert expected in output
+        assert output.count(b"\x07") == (1 if expected == b"\x07" else 2)
+
+
+def test_switched_off_nothing_rings_and_the_window_keeps_its_name() -> None:
+    with viewing("then=finished", every_s=0.0, LLMTOP_NOTICES="off", VTE_VERSION="7600") as terminal:
+        terminal.child.send_signal(signal.SIGUSR1)
+        terminal.wait_for_text("FINISHED")
+        terminal.send("q")
+        ending(terminal)
+
+        assert b"\x07" not in terminal.output
+        assert b"\x1b]" not in terminal.output
+
+
+def _without_titles(output: bytes | bytearray) -> bytes:
+    return re.sub(rb"\x1b\]2;[^\x07]*\x07", b"", bytes(output))
+
+
 def test_no_escape_of_anybody_elses_text_reaches_the_terminal() -> None:
     with Terminal([sys.executable, CHILD, "0", "hostile=true"], (200, 50)) as terminal:
         terminal.wait_for_text("RUNNING", 20)
