@@ -11,7 +11,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import BindingType
 
@@ -29,6 +29,9 @@ from llmtop_tui.scene import Scene
 from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
 from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
+
+if TYPE_CHECKING:
+    from llmtop_tui.beginning import Beginning
 
 __all__ = ["ViewEnd", "ViewOptions", "browse", "watch"]
 
@@ -71,6 +74,8 @@ class DashboardApp(Navigator):
         self._timer: asyncio.TimerHandle | None = None
         self._has_said_slow = False
         self._window_title = ""
+        self.no_start: Exception | None = None
+        """Why the engine could not begin."""
         self.has_notices = options.notices
         self.every_s = display.RATES_S[0]
         """Seconds between two drawings."""
@@ -91,11 +96,26 @@ class DashboardApp(Navigator):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        if self.options.beginning is not None:
+            self.spawn(self._until_begun(self.options.beginning))
         if self.session is not None:
             self.connect(self.session)
         if self._list_runs is not None:
             self.spawn(self.room.follow(self._list_runs))
         self._arm()
+
+    async def _until_begun(self, beginning: Beginning) -> None:
+        """Show how far the engine is; when it cannot begin, end with what it says."""
+        beginning.on_progress = self.redraw
+        try:
+            ready = await asyncio.shield(beginning.ready)
+        except (LlmtopError, OSError, ValueError) as error:
+            self.no_start = error
+            self.leave("left")
+        else:
+            for notice in ready.notices:
+                if self.session is not None:
+                    self.session.note(notice)
 
     def connect(self, session: Session) -> None:
         """Follow a run, and hear what happens to it."""
@@ -227,10 +247,13 @@ def _nothing(*_: object) -> None:
 async def watch(door: RunDoor, options: ViewOptions) -> ViewEnd:
     """Show and steer one run until the operator leaves, the stop asked for is done, or the terminal goes.
 
-    Raises LlmtopError when the screen itself failed; the run goes on in every case.
+    Raises LlmtopError when the screen itself failed (the run goes on all the same), and what the engine
+    could not begin for.
     """
     app = DashboardApp(options, Session(door, options))
     await _run(app, options)
+    if app.no_start is not None:
+        raise app.no_start
     return ViewEnd(app.reason, app.session.snapshot if app.session is not None else None)
 
 

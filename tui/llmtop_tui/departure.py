@@ -38,6 +38,11 @@ class Departure:
     def interrupted(self) -> None:
         """ctrl+c, SIGTERM or SIGINT: stop the run gently, then at once; a mere viewer leaves."""
         app, session = self._app, self._app.session
+        beginning = app.options.beginning
+        if beginning is not None and not beginning.ready.done():
+            beginning.call_off()
+            app.leave("called_off")
+            return
         if not app.options.is_run_owner or session is None or is_over(session):
             app.leave(session.end_reason() if session is not None else "left")
             return

@@ -23,6 +23,14 @@ class Order:
     """Runs that were started for this viewer: it ends with their exit code."""
     engine_pid: int | None = None
     """The engine that was started for this viewer: a child of this process."""
+    words_fd: int | None = None
+    """Where that engine's words are read while it begins; None: it accepts commands already."""
+    heard: str = ""
+    """What was read from there and not understood yet."""
+    name: str = ""
+    """What the run is called, while nothing else is known of it."""
+    part: float = 0.0
+    """Of the input, 0 to 1, that was read so far."""
     exit_zero: bool = False
     is_read_only: bool = False
     is_slow: bool = False

@@ -32,6 +32,10 @@ class Scene:
     viewer_rss_bytes: int | None = None
     is_frozen: bool = False
     is_read_only: bool = False
+    starting: str = ""
+    """What is done before the first snapshot can be there; empty: nothing that is known."""
+    name: str = ""
+    """What the run is called, before the first snapshot."""
     notes: tuple[LogLine, ...] = ()
     """What happened in this viewer: panels that could not be drawn."""
 

@@ -120,7 +120,7 @@ class Session:
 
     def scene(self) -> Scene:
         """What is to be drawn now."""
-        link = self.link
+        link, beginning = self.link, self.options.beginning
         return Scene(
             snapshot=self.snapshot,
             now=self._wall(),
@@ -131,6 +131,8 @@ class Session:
             viewer_rss_bytes=self._own_rss(),
             is_frozen=self.is_frozen,
             is_read_only=self.options.is_read_only,
+            starting=beginning.words if beginning else "",
+            name=beginning.name if beginning else "",
             notes=self._notes,
         )
 

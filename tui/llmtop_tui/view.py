@@ -14,10 +14,12 @@ from llmtop_tui.looks import GlyphSet, ThemeName
 
 if TYPE_CHECKING:
     from llmtop.control.library import Home
+    from llmtop_tui.beginning import Beginning
 
-EndReason = Literal["left", "detached", "stopped", "finished", "engine_gone", "hangup"]
+EndReason = Literal["left", "detached", "stopped", "finished", "engine_gone", "hangup", "called_off"]
 """left: the operator went, nothing changed · detached: by `d` · stopped: the stop asked for here is done ·
-finished: the run had ended before · engine_gone: its process died · hangup: the terminal went."""
+finished: the run had ended before · engine_gone: its process died · hangup: the terminal went ·
+called_off: stopped before anything was sent."""
 
 
 def own_origin() -> str:
@@ -49,6 +51,8 @@ class ViewOptions:
     """pid -> exit code of an engine that was this viewer's child and has ended."""
     notices: bool = field(default_factory=lambda: os.environ.get("LLMTOP_NOTICES", "on") != "off")
     """Whether the window's title, the bell and desktop notifications are used."""
+    beginning: Beginning | None = None
+    """The engine that still reads its input, where the run is not there yet."""
     home: Home | None = None
     """The state folder, for settings, resuming and comparing; None where there is only a door."""
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from llmtop.control.library import Home
     from llmtop.control.protocol import RunDoor
     from llmtop.snapshot import RunLine, Snapshot
-    from llmtop_tui.view import EndReason, ViewOptions
+    from llmtop_tui.beginning import Beginning
+    from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
 
 _CODES = {"stopped": 130, "cancelled": 8, "failed": 1}
 _WORST_FIRST = (1, 4, 5, 3, 6, 8, 143, 130, 7, 0)
@@ -44,20 +45,42 @@ async def _show(order: Order) -> int:
     from llmtop_tui.view import ViewOptions
 
     home = Home.open(Path(order.home) if order.home else None, os.environ)
+    beginning = _beginning(order)
     options = ViewOptions(
-        is_run_owner=bool(order.started),
+        beginning=beginning,
+        is_run_owner=bool(order.started) or beginning is not None,
         is_read_only=order.is_read_only,
         is_slow=order.is_slow,
         engine_code=_reaped(order.engine_pid) if order.engine_pid else None,
         home=home,
     )
     reason = await _watch(home, order, options)
-    codes = [await _end(home, run_id, reason) for run_id in order.started]
+    started = order.started if beginning is None else beginning.run_ids
+    if reason == "called_off":
+        _say("llmtop: called off; nothing was sent")
+        return _CODES["stopped"]
+    if beginning is not None and not started:
+        _say(f"{clean(order.name)} goes on without a screen; `llmtop attach` gets it back")
+    elif beginning is not None:
+        for notice in beginning.ready.result().notices:
+            _say(notice)
+    codes = [await _end(home, run_id, reason) for run_id in started]
     code = next((code for code in _WORST_FIRST if code in codes), 0)
     return 0 if code == SOME_ITEMS and order.exit_zero else code
 
 
+def _beginning(order: Order) -> Beginning | None:
+    """Listen to an engine that still reads its input."""
+    if order.words_fd is None:
+        return None
+    from llmtop_tui.beginning import Beginning
+
+    return Beginning(order, asyncio.get_running_loop())
+
+
 async def _watch(home: Home, order: Order, options: ViewOptions) -> EndReason:
+    if options.beginning is not None:
+        return (await _watch_begin(home, options.beginning, options)).reason
     if order.run is None:
         from llmtop_tui.app import browse
 
@@ -72,6 +95,18 @@ async def _watch(home: Home, order: Order, options: ViewOptions) -> EndReason:
     from llmtop_tui.app import watch
 
     return (await watch(_ahead(home, home.resolve(order.run).run_id), options)).reason
+
+
+async def _watch_begin(home: Home, beginning: Beginning, options: ViewOptions) -> ViewEnd:
+    from llmtop.control.opening import RunAhead, open_run
+    from llmtop_tui.app import watch
+
+    async def open_begun() -> RunDoor:
+        door.run_id = (await asyncio.shield(beginning.ready)).run_ids[0]
+        return await open_run(home, door.run_id)
+
+    door = RunAhead(beginning.name, open_begun)
+    return await watch(door, options)
 
 
 def _ahead(home: Home, run_id: str) -> RunDoor:

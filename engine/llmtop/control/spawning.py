@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,15 +16,19 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO
 
 from llmtop.adapters.home import Home
 from llmtop.config.effective import to_record
 from llmtop.config.input_format import STDIN
 from llmtop.config.schema import RunConfig
-from llmtop.control.faults import from_words
-from llmtop.errors import LlmtopError
+from llmtop.control.beginning import Beginning, Spawned, listen
+
+__all__ = ["Beginning", "RunOptions", "Spawned", "begin_engine", "spawn_engine"]
+
+
+_SHORT_S = 0.3
+"""How long an input may be read before its reader is worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +47,6 @@ class RunOptions:
     """Where the engine serves figures for Prometheus, on 127.0.0.1; None: nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
-    """An engine in a process of its own that accepts commands."""
-
-    pid: int
-    run_ids: tuple[str, ...]
-    socket: Path
-    notices: tuple[str, ...]
-
-
 async def spawn_engine(
     home: Home,
     configs: Sequence[RunConfig],
@@ -64,20 +59,47 @@ async def spawn_engine(
     before it could start (ConfigError, InputError, UsageError, RunOwned, StateError). Cancelling
     it ends the engine. Whoever dies meanwhile leaves it behind, as a hang-up does.
     """
+    engine = await _begin(home, configs, options, on_progress, math.inf)
+    assert isinstance(engine, Spawned)  # who is patient hears of nothing else
+    return engine
+
+
+async def begin_engine(home: Home, configs: Sequence[RunConfig], options: RunOptions) -> Spawned | Beginning:
+    """As `spawn_engine`, but returns too while the engine reads a long input.
+
+    The pipe of a `Beginning` is inherited by what this process turns into (`exec`).
+    """
+    return await _begin(home, configs, options, None, _SHORT_S)
+
+
+async def _begin(
+    home: Home,
+    configs: Sequence[RunConfig],
+    options: RunOptions,
+    on_progress: Callable[[float], None] | None,
+    patience_s: float,
+) -> Spawned | Beginning:
     order = {
         "home": str(home.folder),
         "configs": [to_record(config) for config in configs],
         "options": asdict(options),
     }
-    process, orders, words = _start(reads_stdin=any(config.input.path == STDIN for config in configs))
+    process, orders, words_fd = _start(reads_stdin=any(config.input.path == STDIN for config in configs))
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()  # it leaves no zombie
     loop = asyncio.get_running_loop()
 
-    def hand_over() -> Spawned:
-        with words:
-            with suppress(BrokenPipeError), orders:  # it ended at once: `_listen` says so
+    def hand_over() -> Spawned | Beginning:
+        found: Spawned | Beginning | None = None
+        try:
+            with suppress(BrokenPipeError), orders:  # it ended at once: `listen` says so
                 orders.write(json.dumps(order))
-            return _listen(words, process.pid, on_progress)
+            found = listen(words_fd, process.pid, on_progress, patience_s=patience_s)
+        finally:
+            if isinstance(found, Beginning):
+                os.set_inheritable(words_fd, True)
+            else:
+                os.close(words_fd)
+        return found
 
     try:
         return await loop.run_in_executor(None, hand_over)
@@ -86,11 +108,11 @@ async def spawn_engine(
         raise
 
 
-def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], IO[str]]:
+def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], int]:
     """Start the process; return it, where its order is written and where its words are read."""
     order_read, order_write = os.pipe()
     word_read, word_write = os.pipe()
-    orders, words = os.fdopen(order_write, "w"), os.fdopen(word_read)
+    orders = os.fdopen(order_write, "w")
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "llmtop.control.background", str(order_read), str(word_write)],
@@ -103,22 +125,9 @@ def _start(*, reads_stdin: bool) -> tuple[subprocess.Popen[bytes], IO[str], IO[s
         )
     except BaseException:
         orders.close()
-        words.close()
+        os.close(word_read)
         raise
     finally:
         os.close(order_read)
         os.close(word_write)
-    return process, orders, words
-
-
-def _listen(words: IO[str], pid: int, on_progress: Callable[[float], None] | None) -> Spawned:
-    for line in words:
-        word = json.loads(line)
-        if "progress" in word and on_progress is not None:
-            on_progress(word["progress"])
-        if "error" in word:
-            raise from_words(word["error"])
-        if "ready" in word:
-            ready = word["ready"]
-            return Spawned(pid, tuple(ready["run_ids"]), Path(ready["socket"]), tuple(ready["notices"]))
-    raise LlmtopError("", f"the engine (process {pid}) ended before it accepted commands")
+    return process, orders, word_read

@@ -11,9 +11,10 @@ import pytest
 from whole_runs import Desk, simulator, until
 
 from llmtop.config.loader import load_config
+from llmtop.control.beginning import listen
 from llmtop.control.logs import EngineLog, tidy
 from llmtop.control.opening import open_run
-from llmtop.control.spawning import RunOptions, Spawned, spawn_engine
+from llmtop.control.spawning import Beginning, RunOptions, Spawned, begin_engine, spawn_engine
 from llmtop.errors import InputError, LlmtopError, RunOwned
 
 
@@ -106,6 +107,35 @@ async def test_a_start_that_is_called_off_leaves_no_engine(desk: Desk) -> None:
 
         assert desk.home.engines() == ()
         assert server.books.received == 0
+
+
+async def test_a_long_input_is_handed_over_in_the_middle_and_heard_to_its_end_by_somebody_else(
+    desk: Desk,
+) -> None:
+    desk.items(60_000)
+    async with simulator(latency_s=30.0) as server:
+        begun = await begin_engine(desk.home, load_config(desk.config(server.base_url)), RunOptions())
+        assert isinstance(begun, Beginning)
+        assert 0 < begun.part < 1
+        assert os.get_inheritable(begun.words_fd)
+        parts: list[float] = []
+        ready = await asyncio.to_thread(listen, begun.words_fd, begun.pid, parts.append, heard=begun.heard)
+        os.close(begun.words_fd)
+        assert isinstance(ready, Spawned)
+        assert ready.run_ids
+        assert parts == sorted(parts)
+        assert parts[-1] == 1.0
+        os.kill(begun.pid, signal.SIGKILL)
+        await until(lambda: not is_there(begun.pid))
+
+
+async def test_a_short_input_is_not_handed_over(desk: Desk) -> None:
+    desk.items(20)
+    async with simulator(latency_s=30.0) as server:
+        begun = await begin_engine(desk.home, load_config(desk.config(server.base_url)), RunOptions())
+        assert isinstance(begun, Spawned)
+        os.kill(begun.pid, signal.SIGKILL)
+        await until(lambda: not is_there(begun.pid))
 
 
 async def test_an_engine_that_cannot_even_begin_is_said_to_have_ended(

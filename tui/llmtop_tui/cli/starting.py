@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from llmtop.cleaning import clean
+from llmtop.config.input_format import STDIN
 from llmtop.model import PUSD_PER_USD
 from llmtop_tui.cli.common import Common, option
 from llmtop_tui.cli.entry import can_draw
@@ -104,15 +105,35 @@ def is_affordable(configs: Sequence[RunConfig], *, allow_code: bool = False) -> 
 async def _spawn(
     common: Common, configs: Sequence[RunConfig], options: RunOptions, *, is_slow: bool
 ) -> Order:
-    """Start an engine in a session of its own; return what the viewer is to show."""
-    from llmtop.control.spawning import spawn_engine
+    """Start an engine in a session of its own; return what the viewer is to show.
+
+    What is wrong before the input is read is raised here: a message, and no screen. While a long input
+    is read the screen is there already.
+    """
+    from llmtop.control.spawning import Beginning, begin_engine, spawn_engine
 
     home = common.home()
-    engine = await spawn_engine(home, configs, options)
+    if len(configs) == 1 and not (configs[0].input.path == STDIN and os.isatty(0)):
+        engine = await begin_engine(home, configs, options)
+    else:
+        engine = await spawn_engine(home, configs, options)
+    if isinstance(engine, Beginning):
+        return Order(
+            str(home.folder),
+            engine_pid=engine.pid,
+            words_fd=engine.words_fd,
+            heard=engine.heard,
+            name=configs[0].name,
+            part=engine.part,
+            exit_zero=options.exit_zero,
+            is_slow=is_slow,
+        )
     for notice in engine.notices:
         say(notice)
     only = engine.run_ids[0] if len(engine.run_ids) == 1 else None
-    return Order(str(home.folder), only, engine.run_ids, engine.pid, options.exit_zero, is_slow=is_slow)
+    return Order(
+        str(home.folder), only, engine.run_ids, engine.pid, exit_zero=options.exit_zero, is_slow=is_slow
+    )
 
 
 async def _detach(common: Common, configs: Sequence[RunConfig], options: RunOptions) -> int:

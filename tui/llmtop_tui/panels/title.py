@@ -26,7 +26,8 @@ def title(scene: Scene, width: int, looks: Looks) -> Line:
     tail = _tail(scene, width)
     s = scene.snapshot
     if s is None:
-        return spread(line(" ", ("llmtop", "strong"), "  ", ("connecting", "muted")), tail, width)
+        name = said(scene.name, 24 if width < 100 else 40) or "llmtop"
+        return spread(line(" ", (name, "strong"), "  ", *_starting(scene, looks)), tail, width)
     name = said(s.name, 24 if width < 100 else 40)
     head: list[Span] = [
         (" ", "plain"),
@@ -42,6 +43,12 @@ def title(scene: Scene, width: int, looks: Looks) -> Line:
     if room >= _BAR_MIN and width >= 100 and s.counts.total > 0 and scene.link == "live":
         head += [("  ", "plain"), *_bar(s, min(room - 2, width // 3), looks)]
     return spread((*head, *left), tail, width)
+
+
+def _starting(scene: Scene, looks: Looks) -> Line:
+    if not scene.starting:
+        return line(("connecting", "muted"))
+    return line((f"{looks.glyphs.states['starting']} STARTING", "strong"), f"  {said(scene.starting, 60)}")
 
 
 def state(scene: Scene, looks: Looks) -> Line:
@@ -103,7 +110,10 @@ def held(scene: Scene, width: int, looks: Looks) -> Line:
     s = scene.snapshot
     if s is None:
         trouble = said(scene.notes[-1].text) if scene.notes else ""
-        return fit(line(" ", (trouble, "warn") if trouble else ("held by -", "muted")), width)
+        words = "held by -"
+        if scene.starting:
+            words = "nothing is sent before all of it is checked; ctrl+c calls it off"
+        return fit(line(" ", (trouble, "warn") if trouble else (words, "muted")), width)
     tail = _warnings(s, width, looks)
     return spread(line(" ", *_meaning(scene, s, width - width_of(tail) - 1, looks)), tail, width)
 

@@ -131,7 +131,7 @@ class RunScreen(Screen[None]):
         if self.session.options.is_read_only:
             self.say("read-only: this viewer cannot change the run", "warn")
         elif scene.snapshot is None:
-            self.say("no answer from the engine yet", "warn")
+            self.say("it only starts" if scene.starting else "no answer from the engine yet", "warn")
         elif not scene.is_live:
             self.say(f"the run is not live any more ({scene.snapshot.state})", "warn")
         else:
