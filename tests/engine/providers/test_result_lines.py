@@ -286,7 +286,7 @@ async def test_a_good_line_may_hold_its_answer_as_text_and_has_the_id_of_its_req
     answer = {"choices": [{"finish_reason": "stop", "message": {"content": "Rain."}}]}
     response = {"status_code": 200, "request_id": "req-7", "body": json.dumps(answer)}
     body = json.dumps({"custom_id": "a", "response": response, "error": None}).encode() + b"\n"
-    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT)
+    jobs = OpenAIBatches(Wire(Pieces([body])), FORMAT, 86_400.0)
 
     (found,) = [each async for each in jobs.fetch(RemoteBatch("b", "completed", "completed", results=("f",)))]
 
@@ -297,7 +297,7 @@ async def test_a_good_line_may_hold_its_answer_as_text_and_has_the_id_of_its_req
 
 async def test_a_file_that_together_has_already_is_taken_as_it_is(tmp_path: Path) -> None:
     wire = Recorder({"file_id": "file-9", "message": "file already exists"}, status=409)
-    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"))
+    jobs = OpenAIBatches(wire, openai_format("https://api.together.ai/v1"), 86_400.0)
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"{}\n")
 
@@ -327,7 +327,7 @@ async def test_azures_ways_of_writing_a_job_are_read() -> None:
         "request_counts": {"total": None, "completed": None, "failed": None}, "errors": None,
         "metadata": {"llmtop": "r1-1"}, "input_file_id": "file-1", "output_file_id": None,
     }  # fmt: skip
-    jobs = OpenAIBatches(Recorder(shown), openai_format("https://x.openai.azure.com/openai/v1"))
+    jobs = OpenAIBatches(Recorder(shown), openai_format("https://x.openai.azure.com/openai/v1"), 86_400.0)
 
     job = await jobs.get("batch_1")
 
@@ -344,7 +344,7 @@ async def test_azure_is_not_asked_for_a_job_of_a_file_that_it_has_not_looked_at(
     tmp_path: Path, status: str, outcome: Outcome
 ) -> None:
     wire = Recorder({"id": "file-1", "status": status})
-    jobs = OpenAIBatches(wire, openai_format("https://x.openai.azure.com/openai/v1"))
+    jobs = OpenAIBatches(wire, openai_format("https://x.openai.azure.com/openai/v1"), 86_400.0)
 
     said = await jobs.create(JobInput(tmp_path / "in.jsonl", 3, 1, "deployment"), "file-1", "r1-1")
 

@@ -72,8 +72,8 @@ def line_reply(reads: Reads, row: Mapping[str, Any], number: int, now: float) ->
     code, message = said.get("code"), text_or_none(said.get("message")) or "no answer and no error"
     if code in ("batch_expired", "batch_cancelled"):
         return LineReply(custom_id, undone("cancelled" if code == "batch_cancelled" else "expired", message))
-    if (status := _status_of(said)) is not None:
-        return LineReply(custom_id, reply_of(reads, status, {"error": {**said, "message": message}}, now))
+    if (named := _status_of(said)) is not None:
+        return LineReply(custom_id, reply_of(reads, named, {"error": {**said, "message": message}}, now))
     failed = ItemError("server_error", message)
     return LineReply(custom_id, ProviderError(error=failed, outcome=Outcome.FAULT))
 

@@ -106,7 +106,7 @@ class OpenAIBatches:
         table = table_of(raw)
         if table is None:
             return replace(refused(self._format, raw, time.time()), is_sent=False)
-        status = str(table.get("status")).lower()
+        status = str(table.get("status"))[:40].lower()
         if status in _FILE_WAITS:
             error, outcome = ItemError("server_error", f"the file is {status}"), Outcome.FAULT
         elif status in _FILE_BROKEN:
