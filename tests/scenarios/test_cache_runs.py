@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,6 +14,7 @@ from whole_runs import Desk, each_once, simulator, until
 
 from llmtop.model import Command
 from llmtop.policy.limiter import Cause
+from llmtop.run.filtering import RunFilters
 from llmtop.run.opened import StartOptions
 from llmtop.run.picture import picture
 from llmtop.run.run import Run
@@ -35,6 +37,15 @@ def same_items(desk: Desk, number: int, name: str = "items.jsonl") -> list[str]:
 
 
 SAME: dict[str, Any] = {"prompt": "Explain: {text}", "max_output_tokens": 400}
+
+
+PICKY = """
+[[filters]]
+use = "length"
+min_words = 1000
+on_reject = "retry"
+max_asks = 2
+"""
 
 
 async def test_a_second_run_in_another_process_asks_nothing_and_has_the_same_answers(desk: Desk) -> None:
@@ -288,3 +299,93 @@ async def test_a_redis_address_that_is_missing_is_said_before_anything_is_sent(d
         assert (said.code, server.books.received) == (2, 0)
         assert "cache.redis_url_env" in said.err and "NO_SUCH_REDIS" in said.err
         assert desk.home.run_ids() == []
+
+
+async def test_who_follows_a_request_whose_answer_is_rejected_and_asked_again_goes_on(desk: Desk) -> None:
+    ids = same_items(desk, 6)
+    async with simulator(latency_s=0.05) as server:
+        config = desk.config(server.base_url, request=SAME, cache=ON)
+        config.write_text(config.read_text() + PICKY)
+        async with desk.engine(config) as (run,):
+            await asyncio.wait_for(run.settled(), 15)
+
+        assert {row["id"]: row["status"] for row in desk.results()} == dict.fromkeys(ids, "rejected")
+        assert server.books.received == 2 * len(ids)
+
+
+async def test_two_runs_that_pack_the_same_items_at_once_ask_each_item_once(desk: Desk) -> None:
+    ids = desk.items(40)
+    async with simulator(latency_s=0.1) as server:
+        configs = [
+            desk.config(
+                server.base_url,
+                name=name,
+                cache=ON,
+                output={"path": f"{name}.jsonl"},
+                execution={"items_per_request": 8},
+            )
+            for name in ("one", "two")
+        ]
+        async with desk.engine(*configs) as runs:
+            for run in runs:
+                await asyncio.wait_for(run.settled(), 15)
+
+        assert server.books.received == 5
+    for name in ("one", "two"):
+        path = desk.folder / f"{name}.jsonl"
+        assert desk.written_ids(path) == each_once(ids)
+        assert all(
+            f"id: {row['id']}" in row["output"] or row["id"] in row["output"] for row in desk.results(path)
+        )
+
+
+async def test_equal_items_of_a_packed_run_are_asked_once(desk: Desk) -> None:
+    ids = same_items(desk, 50)
+    async with simulator(latency_s=0.05) as server:
+        config = desk.config(server.base_url, cache=ON, request=SAME, execution={"items_per_request": 8})
+        async with desk.engine(config) as (run,):
+            await asyncio.wait_for(run.settled(), 15)
+            view = seen(run)
+
+        assert server.books.received == 1
+        assert server.books.pack_sizes == {1: 1}
+    assert desk.written_ids() == each_once(ids)
+    assert view.throughput.dup_joined == 49
+
+
+async def test_followers_of_packed_items_that_are_left_out_go_on_too(desk: Desk) -> None:
+    ids = [f"m-{index}" for index in range(90)]
+    lines = (json.dumps({"id": each, "text": f"rain {index % 30}"}) for index, each in enumerate(ids))
+    (desk.folder / "items.jsonl").write_text("\n".join(lines))
+    trouble = {"dropped": 0.2, "truncated": 0.2}
+    async with simulator(latency_s=0.02, pack_trouble=trouble, poison_pattern=r"^m-(3|40)$") as server:
+        config = desk.config(server.base_url, cache=ON, request=SAME, execution={"items_per_request": 8})
+        async with desk.engine(config) as (run,):
+            await asyncio.wait_for(run.settled(), 20)
+
+        assert desk.written_ids() == each_once(ids)
+        assert {row["status"] for row in desk.results()} == {"done"}
+        assert desk.rows("SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts")[0][0] == server.books.billed_pusd
+
+
+async def test_who_follows_waits_for_a_slow_filter_without_holding_up_the_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = same_items(desk, 12)
+    (desk.folder / "own.py").write_text("def check(text, fields):\n    return text.upper()\n")
+
+    def blocks(*_: object) -> None:
+        raise AssertionError("a filter in another process was waited for in the event loop")
+
+    monkeypatch.setattr(RunFilters, "apply", blocks)
+    async with simulator(latency_s=0.05) as server:
+        config = desk.config(server.base_url, cache=ON, request=SAME)
+        config.write_text(
+            config.read_text() + '\n[[filters]]\nuse = "python"\ncall = "own.py:check"\nworkers = 1\n'
+        )
+        async with desk.engine(config, start=StartOptions(allow_code=True)) as (run,):
+            await asyncio.wait_for(run.settled(), 20)
+
+        assert server.books.received == 1
+    assert desk.written_ids() == each_once(ids)
+    assert all(row["output"].isupper() for row in desk.results())

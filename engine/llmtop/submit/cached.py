@@ -6,6 +6,7 @@ is called while a run has no cache.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -96,6 +97,8 @@ class Cached:
         """Items that wait for the answer to an identical request."""
         self.on_free: Callable[[Work], None] = _nobody
         """Told which work needs a request of its own after all."""
+        self.on_bug: Callable[[BaseException], None] = _unheard
+        """Told what went wrong where nobody waits for it."""
         self._use = use
         self._in_flight = in_flight
         self._exchange = exchange
@@ -103,6 +106,10 @@ class Cached:
         self._sieve = reception.sieve
         self._wall = wall
         self._held: dict[bytes, Answer] = {}
+        """Answers that are not committed yet."""
+        self._leading: dict[bytes, Work] = {}
+        """Whose requests are out, for others to follow."""
+        self._giving: set[asyncio.Task[None]] = set()
         reception.settlement.cached = self
 
     def __repr__(self) -> str:
@@ -121,13 +128,16 @@ class Cached:
             await self._sieve.foresee(work, answer)
         return self._give(work, answer, is_joined=False)
 
-    def leads(self, work: Work) -> bool:
-        """Let the work's request leave; False where an identical one left while it waited at the gate."""
-        assert work.cache_key is not None
-        if self._follows(work, work.cache_key):
-            return False
-        self._in_flight.begin(work.cache_key)
-        return True
+    def leads(self, work: Work, *, may_follow: bool = True) -> bool:
+        """Let the work's request leave; False where it follows an identical one that left before."""
+        key = work.cache_key
+        if key is None:
+            return True
+        if key not in self._in_flight:
+            self._leading[key] = work
+            self._in_flight.begin(key)
+            return True
+        return not (may_follow and self._follows(work, key))
 
     def answered(self, work: Work, answer: Answer) -> None:
         """A request was answered; `answer` has the usage and the cost as they were billed."""
@@ -136,31 +146,63 @@ class Cached:
 
     def landed(self, work: Work) -> None:
         """A request is over; unless it was answered those that follow it are free."""
-        if work.cache_key is not None and work.cache_key not in self._held:
-            self._in_flight.end(work.cache_key, None)
+        if work.cache_key not in self._held:
+            self._let_go(work, None)
+
+    def forgo(self, work: Work) -> None:
+        """The item is asked again in other words: the answer is for nobody else."""
+        self._let_go(work, None)
+        work.cache_key = None
 
     def committed(self, work: Work, result: Result) -> None:
         """A result is on the disk: a good answer is for everybody from now on."""
-        if work.cache_key is None or (answer := self._held.pop(work.cache_key, None)) is None:
+        if work.cache_key is None:
             return
-        is_good = result.status == "done"
-        if is_good:
+        answer = self._held.pop(work.cache_key, None) if result.status == "done" else None
+        if answer is not None:
             self._use.cache.put(work.cache_key, answer, place=self._use.place, ttl_s=self._use.ttl_s)
-        self._in_flight.end(work.cache_key, answer if is_good else None)
+        self._let_go(work, answer)
 
     def ended(self, work: Work, answer: Answer | None) -> None:
         """The request that the work followed is over."""
+        if answer is None or not self._sieve.is_slow:
+            self._taken(work, answer)
+            return
+        task = asyncio.get_running_loop().create_task(self._taken_slowly(work, answer))
+        self._giving.add(task)
+        task.add_done_callback(self._given)
+
+    async def drop(self) -> None:
+        """The run stops: nothing follows any more, and who follows it is free."""
+        self.following = 0
+        self._in_flight.forget(self)
+        for work in list(self._leading.values()):
+            self._let_go(work, None)
+        self._held.clear()
+        for task in self._giving:
+            task.cancel()
+        await asyncio.gather(*self._giving, return_exceptions=True)
+
+    def _let_go(self, work: Work, answer: Answer | None) -> None:
+        """Tell those that follow the work, if it leads, what it came to."""
+        if work.cache_key is not None and self._leading.get(work.cache_key) is work:
+            del self._leading[work.cache_key]
+            self._in_flight.end(work.cache_key, answer)
+
+    def _taken(self, work: Work, answer: Answer | None) -> None:
         self.following -= 1
         if answer is None or not self._give(work, answer, is_joined=True):
             self.on_free(work)
 
-    def drop(self) -> None:
-        """The run stops: nothing follows any more, and who follows it is free."""
-        self.following = 0
-        self._in_flight.forget(self)
-        for key in list(self._held):
-            self._in_flight.end(key, None)
-        self._held.clear()
+    async def _taken_slowly(self, work: Work, answer: Answer) -> None:
+        """As `_taken`, where filters in other processes have to see it first."""
+        await self._sieve.foresee(work, answer)
+        self._taken(work, answer)
+
+    def _given(self, task: asyncio.Task[None]) -> None:
+        self._giving.discard(task)
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self.on_bug(bug)
 
     def _follows(self, work: Work, key: bytes) -> bool:
         if key not in self._in_flight:
@@ -220,3 +262,7 @@ class Cached:
 
 def _nobody(_work: Work) -> None:
     raise AssertionError("nobody takes work that needs a request after all")
+
+
+def _unheard(bug: BaseException) -> None:
+    raise bug

@@ -66,7 +66,23 @@ class Packer:
 
         ids = self._planner.next_pack(self._size, fresh)
         self._size = None
-        return self._work([gathered.get(id_) or self._left.pop(id_) for id_ in ids], now)
+        return self.pack_of([gathered.get(id_) or self._left.pop(id_) for id_ in ids], now)
+
+    def pack_of(self, parts: Sequence[Work], now: float) -> Work:
+        """Return the request that asks these works: a pack, or the one work as it is."""
+        if len(parts) == 1:
+            self._planner.forget([parts[0].item.id])
+            parts[0].is_alone = True
+            return parts[0]
+        wire, max_output = self._exchange.prepare_pack([part.item for part in parts])
+        return Work(
+            item=parts[0].item,
+            wire=wire,
+            ready_at=min(now, *(part.ready_at for part in parts)),
+            is_asked=True,
+            parts=tuple(parts),
+            max_output_tokens=max_output,
+        )
 
     def settle(self, pack: Work, reading: PackReading) -> int:
         """Take in what a pack's answer says; return how many of its items are asked again."""
@@ -87,17 +103,3 @@ class Packer:
         self._left.update((part.item.id, part) for part in pack.parts if part.item.id in left)
         settle([part.item.id for part in pack.parts])
         return len(left)
-
-    def _work(self, parts: Sequence[Work], now: float) -> Work:
-        if len(parts) == 1:
-            self._planner.forget([parts[0].item.id])
-            parts[0].is_alone = True
-            return parts[0]
-        wire, max_output = self._exchange.prepare_pack([part.item for part in parts])
-        return Work(
-            item=parts[0].item,
-            wire=wire,
-            ready_at=min(now, *(part.ready_at for part in parts)),
-            parts=tuple(parts),
-            max_output_tokens=max_output,
-        )

@@ -81,6 +81,7 @@ class RealtimeSubmitter:
         self._cached = reception.settlement.cached
         if self._cached is not None:
             self._cached.on_free = partial(self._put_back, delay_s=0.0)
+            self._cached.on_bug = self._failed
         reception.on_again = self._put_back
         reception.settlement.on_commit = self._committed
 
@@ -130,7 +131,7 @@ class RealtimeSubmitter:
             tasks.append(self._dispatching)
         await asyncio.wait(tasks)
         if self._cached is not None:
-            self._cached.drop()
+            await self._cached.drop()
         self._packer.drop()
         self._waiting.clear()
 
@@ -212,11 +213,12 @@ class RealtimeSubmitter:
             if admitted is None:
                 continue
             cost, lease, reserved = admitted
-            if self._cached is not None and work.cache_key is not None and not self._cached.leads(work):
+            leading = work if self._cached is None else self._leading(self._cached, work)
+            if leading is None:
                 lease.release()
                 self._settlement.accounts.budget.release(reserved)
                 continue
-            self._launch(work, cost, lease, reserved)
+            self._launch(leading, cost, lease, reserved)
 
     def _next(self, now: float) -> Work | None:
         if self._waiting and self._waiting[0].ready_at <= now + _SLACK_S:
@@ -242,6 +244,18 @@ class RealtimeSubmitter:
             return work
         self._packer.add(work)
         return self._packer.take(self._clock(), is_last=False)
+
+    def _leading(self, cached: Cached, work: Work) -> Work | None:
+        """Let others follow the request from now on; what follows an identical one itself is taken out of it.
+
+        None: nothing is left. Items that packs have left unanswered stay in theirs: who shares it tells.
+        """
+        stays = [
+            each for each in work.members if cached.leads(each, may_follow=not (work.parts and each.sends))
+        ]
+        if len(stays) == len(work.members):
+            return work
+        return self._packer.pack_of(stays, self._clock()) if stays else None
 
     async def _spared(self, cached: Cached, work: Work) -> bool:
         """Whether the work needs no request. A pause holds hits too, and so does a slow disk."""
@@ -327,8 +341,9 @@ class RealtimeSubmitter:
 
     def _gone(self, flight: Flight) -> None:
         del self.flights[flight.attempt.id]
-        if self._cached is not None and not flight.work.parts:
-            self._cached.landed(flight.work)
+        if self._cached is not None:
+            for member in flight.work.members:
+                self._cached.landed(member)
         if self._own_blocks:
             self._let_on(Cause.BUDGET)
             if self._has_room:

@@ -219,7 +219,8 @@ class Reception:
         if explanation is not None:
             member.wire = self._exchange.prepare_again(member.item, explanation)
         member.is_asked = member.is_alone = True
-        member.cache_key = None
+        if (cached := self.settlement.cached) is not None:
+            cached.forgo(member)
         self.on_again(member, 0.0)
 
     def _failed(
