@@ -210,7 +210,8 @@ _WRONG_FOR_GOOD = frozenset(
     {
         "model_not_found", "model_mismatch", "invalid_json_line", "duplicate_custom_id", "url_mismatch",
         "mismatched_url", "empty_file", "too_many_tasks", "missing_required_parameter", "invalid_method",
-        "invalid_request", "unsupported_parameter", "unsupported_value",
+        "invalid_request", "unsupported_parameter", "unsupported_value", "INVALID_ARGUMENT", "NOT_FOUND",
+        "PERMISSION_DENIED", "FAILED_PRECONDITION",
     }
 )  # fmt: skip
 _MONEY_GONE = frozenset({"billing_hard_limit_reached", "billing_not_active", "insufficient_quota"})

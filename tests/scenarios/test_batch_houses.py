@@ -112,3 +112,25 @@ async def test_azure_is_given_the_time_that_it_takes_to_look_at_a_file(desk: Des
         assert run.exit_code == 0, run.log
         assert desk.written_ids() == each_once(ids)
         assert (server.books.batches_created, server.books.batch_uploads) == ({"azure": 1}, 1)
+
+
+@pytest.mark.parametrize("house", ["together", "mistral"], indirect=True)
+async def test_a_job_whose_process_was_killed_before_the_answer_is_found_again(
+    desk: Desk, house: str
+) -> None:
+    ids = desk.items(8)
+    settings = {"batch_troubles": {"create_late": 1.0}, "batch_trouble_first": 1, "batch_late_s": 30.0}
+    async with simulator(batch_s=0.05, **settings) as server:
+        config = config_for(desk, server, house, provider={"timeout": 60})
+        process = await desk.started("run", config, "--display", "plain")
+        async with asyncio.timeout(30):
+            while not server.books.batches_created:
+                assert process.returncode is None
+                await asyncio.sleep(0.01)
+        process.kill()
+        await process.wait()
+        run = await finishes(desk, config)
+        assert run.exit_code == 0, run.log
+        assert desk.written_ids() == each_once(ids)
+        assert server.books.batches_created == {house: 1}
+        assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd

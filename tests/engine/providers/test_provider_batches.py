@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from llmtop.batch_jobs import (
     LineReply,
     RemoteBatch,
     StrayLine,
+    failure_of,
     is_ambiguous,
 )
 from llmtop.model import Answer, ChatRequest, ProviderError, RawReply
@@ -304,6 +305,17 @@ async def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
         batch = await it.ended(await it.created(3))
 
     assert (batch.state, batch.error_code, batch.is_queue_full) == ("failed", "token_limit_exceeded", True)
+
+
+async def test_a_faulty_file_of_gemini_fails_its_job_by_the_name_of_the_error(tmp_path: Path) -> None:
+    async with opened("gemini", tmp_path) as it:
+        job = it.job(2)
+        job.path.write_bytes(job.path.read_bytes() + b"no json\n")
+        file_id = sound(await it.jobs.upload(replace(job, size_bytes=job.path.stat().st_size)))
+        batch = await it.ended(sound(await it.jobs.create(job, file_id, "r1-1")))
+
+    assert (batch.state, batch.error_code) == ("failed", "INVALID_ARGUMENT")
+    assert failure_of(batch).outcome.is_stop
 
 
 async def test_requests_with_a_temperature_go_to_anthropic_under_the_version_that_takes_it(

@@ -33,6 +33,10 @@ _STATUS_OF_CODE = {
     1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 13: 500, 14: 503, 16: 401,
 }  # fmt: skip
 """Code of `google.rpc.Status` to HTTP status."""
+_NAME_OF_CODE = {
+    3: "INVALID_ARGUMENT", 5: "NOT_FOUND", 7: "PERMISSION_DENIED", 8: "RESOURCE_EXHAUSTED",
+    9: "FAILED_PRECONDITION", 13: "INTERNAL", 14: "UNAVAILABLE",
+}  # fmt: skip
 _WORD_OF_STATUS = {400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 _WINDOW_S = 48 * 3600.0
 _PAGE = 100
@@ -177,7 +181,7 @@ def _read(table: object) -> RemoteBatch | None:
         expires_at=None if created_at is None else created_at + _WINDOW_S,
         results_until=None if created_at is None else created_at + _WINDOW_S,
         results=_results(table, meta),
-        error_code=str(code) if type(code) is int else None,
+        error_code=_NAME_OF_CODE.get(code, str(code)) if type(code) is int else None,
         error_message=text_or_none(error.get("message")),
     )
 

@@ -218,7 +218,8 @@ class GeminiBatches:
             body["response"] = {"@type": f"{_TYPE}GenerateContentBatchOutput", **output}
         elif is_over:
             faults = [fault["message"] for fault in batch.faults] or [f"The batch is {state}."]
-            body["error"] = {"code": 1 if state == "cancelled" else 13, "message": faults[0]}
+            code = 1 if state == "cancelled" else 3 if batch.faults else 13
+            body["error"] = {"code": code, "message": faults[0]}
         return body
 
     def _results(self, batch: Batch) -> dict[str, Any] | None:
