@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aiohttp import web
@@ -217,12 +217,18 @@ class Service:
         self._admission.release(self._clock(), -used if profile.token_charge == "actual" else 0)
 
     def _serve(self, job: Job) -> None:
-        prompt, profile = job.call.prompt, self.profile
-        ids = prompt.ids or (job.key,)
-        if len(prompt.items) > 1 and (profile.pack_trouble or profile.poison_pattern) and job.completion:
-            ids = answered_ids(job.completion.content, ids)
-        self.books.serve(ids if profile.track_ids else ())
+        self.books.serve(self.ids_served(job.call, job.completion, job.key))
         self.answered(job.key)
+
+    def ids_served(self, call: ChatCall, completion: Completion | None, key: str) -> Sequence[str]:
+        """Return the ids that a good answer answers, as the books count them; `key`: where it has no ids."""
+        prompt, profile = call.prompt, self.profile
+        if not profile.track_ids:
+            return ()
+        ids = prompt.ids or (key,)
+        if len(prompt.items) > 1 and (profile.pack_trouble or profile.poison_pattern) and completion:
+            return answered_ids(completion.content, ids)
+        return ids
 
 
 def with_seed(profile: Profile, seed: int | None) -> Profile:

@@ -92,7 +92,7 @@ class Worker:
         if line.trouble in _SPOILING or made[0].finish_reason == "length":
             books.batch_lines_failed += 1
         else:
-            books.serve_line((call.prompt.ids or (line.key,)) if profile.track_ids else ())
+            books.serve_line(service.ids_served(call, made[0], line.key))
             service.answered(line.key)
         return answer_end(dialect, profile, call, line, made, now)
 
