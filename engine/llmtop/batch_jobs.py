@@ -118,6 +118,7 @@ class BatchRecord:
     state: JobState
     model: str
     requests: int
+    """Lines of its input; a pack is one."""
     input_bytes: int
     input_sha256: str
     tokens: int
@@ -139,8 +140,10 @@ class BatchRecord:
     over_at: float | None = None
     """Retrieved, or given up: no line of it is waited for any more."""
     error: str | None = None
+    items: int = 0
+    """Of its requests."""
     retrieved: int = 0
-    """Lines that came to something."""
+    """Items whose line came to something."""
     cost_pusd: int = 0
     """Paid for its lines so far."""
 
@@ -160,18 +163,26 @@ waits for a person, `retrieved` is over, `released` gave its items back unasked.
 
 @dataclass(frozen=True, slots=True)
 class OpenLine:
-    """A request of a job that has not come to anything yet."""
+    """One item of a request of a job that has not come to anything yet, with what it went through before."""
 
+    custom_id: str
+    """Its request's; the items of a pack have the same."""
     seq: int
     reserved_pusd: int
+    """Its share of what is set aside for the request."""
     sends: int
-    """Of its item, before this one."""
-    tries: int
-    """Of them, those that used up a try."""
     first_sent_at: float
     """Of its item, wall clock; 0: never before."""
+    lone_sends: int
+    lone_tries: int
+    """Sends without others that used up a try."""
+    packed_sends: int
+    packed_tries: int
+    """Packs with it that came to an error as a whole."""
+    asks: int
+    """Answers that the filters have judged."""
     cost_pusd: int | None
-    """Paid for its item before; None: a price was unknown."""
+    """Its shares of what was paid before; None: a price was unknown."""
 
 
 class BatchProvider(Protocol):

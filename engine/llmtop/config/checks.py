@@ -181,13 +181,9 @@ def _check_batch(read: Read, said: Collection[str]) -> Iterator[ConfigError]:
     if others and not can_make_jobs:
         remedy = 'Set execution.mode = "batch" or "auto".'
         yield ConfigError(others[0], 'has no effect with execution.mode = "realtime"', remedy)
-    if can_make_jobs and read.get("cache.enabled"):
-        what = "is not used by batch jobs: every item would be paid for"
-        yield ConfigError("cache.enabled", what, 'Take it out, or set execution.mode = "realtime".')
-    packs = read.get("execution.items_per_request")
-    if can_make_jobs and packs is not None and packs.high > 1:
-        what = "is for realtime: a request of a batch job holds one item"
-        yield ConfigError("execution.items_per_request", what, "Set it to 1, or mode to realtime.")
+    if mode == "batch" and read.get("execution.pack_check"):
+        what = "is for realtime: a check of a batch job's answers would wait for a job of its own"
+        yield ConfigError("execution.pack_check", what, 'Take it out, or set execution.mode = "realtime".')
     if "batch.deadline" in said and mode == "batch" and spill == "none":
         what = "has no effect without batch.spill: the rest would go into another job"
         yield ConfigError("batch.deadline", what, 'Set batch.spill = "realtime".')

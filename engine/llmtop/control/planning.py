@@ -13,12 +13,11 @@ from llmtop.config.kinds import KINDS
 from llmtop.config.schema import RunConfig
 from llmtop.engine.simulators import with_simulated_prices
 from llmtop.policy.advice import Plan, Workload, plan, plan_together
-from llmtop.policy.batching import choose_way
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import needed_fields
 from llmtop.policy.template import Template
 from llmtop.run.filtering import chain_of
-from llmtop.run.workload import workload_of
+from llmtop.run.workload import way_of, workload_of
 
 __all__ = ["Plan", "plan_of"]
 
@@ -56,11 +55,5 @@ def _way(config: RunConfig, items: int, pricer: Pricer) -> str:
         return ""
     if config.execution.mode == "batch":
         return "mode = batch: by the provider's batch jobs."
-    chosen = choose_way(
-        items,
-        has_batches=True,
-        batch_factor=pricer.batch_factor,
-        deadline_s=config.batch.deadline,
-        window_s=config.batch.completion_window,
-    )
+    chosen = way_of(config, items, pricer)
     return f"mode = auto takes {chosen.mode}: {chosen.why}."

@@ -79,7 +79,7 @@ class Plan:
     realtime_pusd: int | None
     """Upper bound, as far as the token estimate holds; packed, where the config packs."""
     batch_pusd: int | None
-    """By the batch API, one item a request."""
+    """By the batch API; packed, where the config packs."""
     duration_s: float
     bound_by: str
     bounds: tuple[Bound, ...]
@@ -111,7 +111,7 @@ def plan(work: Workload) -> Plan:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         realtime_pusd=realtime,
-        batch_pusd=None if alone_cost is None else math.ceil(alone_cost * _discount(work)),
+        batch_pusd=None if realtime is None else math.ceil(realtime * _discount(work)),
         items_per_request=work.items_per_request,
         alone_pusd=alone_cost,
         duration_s=bounds[0].duration_s,

@@ -241,10 +241,12 @@ def choose_way(
     batch_factor: float | None,
     deadline_s: float | None,
     window_s: float,
+    has_checks: bool,
 ) -> Way:
     """Choose between realtime and the batch API by size, price and deadline.
 
     `batch_factor`: batch price over realtime price, None: not known. `window_s`: how long a job may take.
+    `has_checks`: packed items are to be asked again alone.
     """
     if not has_batches:
         return Way("realtime", "this provider has no batch API that is known here")
@@ -253,6 +255,8 @@ def choose_way(
             "realtime",
             f"the answers are wanted within {_span(deadline_s)}, and a batch may take {_span(window_s)}",
         )
+    if has_checks:
+        return Way("realtime", "pack_check asks a sample again at once, which only realtime does")
     if items < AUTO_ITEMS:
         return Way("realtime", f"{items:,} items are soon done; from {AUTO_ITEMS:,} on a batch is taken")
     if batch_factor is not None and batch_factor >= 1.0:

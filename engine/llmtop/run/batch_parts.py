@@ -7,29 +7,37 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from llmtop.batch_jobs import BatchProvider
-from llmtop.policy.batching import JobLimits, Way, choose_way
+from llmtop.batch_jobs import BatchLimits, BatchProvider
+from llmtop.config.schema import BatchConfig
+from llmtop.policy.batching import JobLimits
+from llmtop.policy.limiter import Cause
 from llmtop.policy.meters import RunMeters
-from llmtop.policy.pricing import Pricer
 from llmtop.run.books import LedgerBooks, LedgerJobBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
+from llmtop.run.packs import RunPacks
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_filling import Filler
 from llmtop.submit.batch_following import Follower
 from llmtop.submit.batch_jobs import BatchSubmitter
 from llmtop.submit.batch_making import Maker
+from llmtop.submit.batch_packing import JobPacker
 from llmtop.submit.batch_receiving import BatchReceiver
+from llmtop.submit.batch_settling import LineSettler
+from llmtop.submit.batch_sparing import Sparing
 from llmtop.submit.batch_work import JobList, KeyDesk
 from llmtop.submit.estimator import Estimator
 from llmtop.submit.line import Line
 from llmtop.submit.reception import Reception
+from llmtop.submit.settlement import Settlement
 
 if TYPE_CHECKING:
     from llmtop.run.run import Run
 
 _FOLDER = "batches"
 """In the run's folder: the inputs of jobs that are not over."""
+_SPARED_AT_MOST = 1000
+"""Answers of the cache that may wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +46,6 @@ class Jobs:
 
     provider: BatchProvider
     desk: KeyDesk
-
-
-def way_of(run: Run, jobs: Jobs | None, pricer: Pricer) -> Way:
-    """Return which way new items go, and why."""
-    config = run.config
-    if config.execution.mode != "auto":
-        return Way(config.execution.mode, "")
-    return choose_way(
-        run.counts.total,
-        has_batches=jobs is not None,
-        batch_factor=pricer.batch_factor,
-        deadline_s=config.batch.deadline,
-        window_s=config.batch.completion_window,
-    )
 
 
 def batch_side(
@@ -63,6 +57,7 @@ def batch_side(
     reception: Reception,
     estimator: Estimator,
     meters: RunMeters,
+    packs: RunPacks,
     *,
     is_open: bool,
     is_spilling: bool,
@@ -72,24 +67,28 @@ def batch_side(
     `is_spilling`: what was asked in a job once is finished in realtime.
     """
     settings, ledger = run.config.batch, run.ledger
+    settlement = reception.settlement
     own = LedgerJobBooks(ledger, run.opened.source, books)
+    known = JobList()
     which: Literal["free", "fresh"] = "fresh" if is_spilling else "free"
-    feed = LedgerFeed(run.opened.source, ledger, which)
     rng = random.Random(run.id)
-    said = jobs.provider.limits
+    packer = JobPacker(
+        feed=LedgerFeed(run.opened.source, ledger, which),
+        exchange=exchange,
+        item_of=own.item,
+        size=lambda: packs.size,
+        sparing=_sparing(line, exchange, settlement, known),
+        keeps_left=lambda: maker.is_open and not is_spilling,
+    )
     filler = Filler(
-        feed=feed,
+        packer=packer,
         provider=jobs.provider,
         exchange=exchange,
-        reception=reception,
+        settlement=settlement,
         estimator=estimator,
         folder=ledger.folder / _FOLDER,
         prefix=f"lt{hashlib.sha256(run.id.encode()).hexdigest()[:12]}",
-        limits=JobLimits(
-            max_requests=min(said.max_requests, settings.max_requests or said.max_requests),
-            max_bytes=min(said.max_bytes, settings.max_bytes or said.max_bytes),
-            max_enqueued_tokens=settings.max_enqueued_tokens,
-        ),
+        limits=_limits(jobs.provider.limits, settings),
         wall=run.wall,
     )
     creator = Creator(
@@ -101,21 +100,21 @@ def batch_side(
         on_news=run.heard,
         wall=run.wall,
     )
-    receiver = BatchReceiver(
-        provider=jobs.provider,
+    settler = LineSettler(
         exchange=exchange,
         books=own,
-        reception=reception,
+        settlement=settlement,
+        sieve=reception.sieve,
+        packer=packer,
         meters=meters,
-        explained=filler.explained,
         max_attempts=run.config.retry.max_attempts,
         on_halt=run.halted,
-        on_commit=lambda: submitter.woken(),
+        on_commit=known.ring,
         clock=run.clock,
         wall=run.wall,
     )
+    receiver = BatchReceiver(provider=jobs.provider, books=own, settler=settler)
     started_at = run.opened.record.started_at or run.wall()
-    known = JobList()
     follower = Follower(
         jobs=known,
         provider=jobs.provider,
@@ -130,18 +129,19 @@ def batch_side(
     )
     maker = Maker(
         jobs=known,
-        feed=feed if is_open else None,
         line=line,
         books=own,
+        packer=packer,
         filler=filler,
         creator=creator,
-        receiver=receiver,
-        settlement=reception.settlement,
+        settler=settler,
+        settlement=settlement,
         on_halt=run.halted,
         on_news=run.heard,
         wall=run.wall,
+        is_open=is_open,
     )
-    submitter = BatchSubmitter(
+    return BatchSubmitter(
         jobs=known,
         maker=maker,
         creator=creator,
@@ -151,4 +151,23 @@ def batch_side(
         on_news=run.heard,
         wall=run.wall,
     )
-    return submitter
+
+
+def _limits(said: BatchLimits, settings: BatchConfig) -> JobLimits:
+    return JobLimits(
+        max_requests=min(said.max_requests, settings.max_requests or said.max_requests),
+        max_bytes=min(said.max_bytes, settings.max_bytes or said.max_bytes),
+        max_enqueued_tokens=settings.max_enqueued_tokens,
+    )
+
+
+def _sparing(line: Line, exchange: ChatExchange, settlement: Settlement, known: JobList) -> Sparing | None:
+    """Return what jobs take from the cache; None: the run has none."""
+    if settlement.cached is None:
+        return None
+
+    async def has_room() -> None:
+        while Cause.PAUSE in line.blocks or settlement.uncommitted >= _SPARED_AT_MOST:
+            await known.changed()
+
+    return Sparing(settlement.cached, exchange, has_room)

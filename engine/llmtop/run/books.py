@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from llmtop.adapters.ledger import BatchIntent, BatchLine, BatchSaved, Finish, Ledger
 from llmtop.adapters.sources import Source
-from llmtop.batch_jobs import BatchRecord, OpenLine
+from llmtop.batch_jobs import BatchRecord
 from llmtop.model import Attempt, AttemptEnd, Item, Result
 
 
@@ -45,12 +45,14 @@ class LedgerJobBooks:
         self.next_attempt_id = books.next_attempt_id
         self.jobs = ledger.jobs
         self.open_reserved = ledger.open_reserved
+        self.open_ids = ledger.open_ids
+        self.open_lines = ledger.open_lines
 
     def intend(
-        self, record: BatchRecord, lines: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
+        self, record: BatchRecord, items: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
     ) -> None:
-        """Write down a job that is about to be created, with its requests."""
-        self._put(BatchIntent(record, lines), on_commit)
+        """Write down a job that is about to be created, with its items."""
+        self._put(BatchIntent(record, items), on_commit)
 
     def save(
         self, record: BatchRecord, released: str | None = None, on_commit: Callable[[], None] | None = None
@@ -61,20 +63,14 @@ class LedgerJobBooks:
     def line(
         self,
         number: int,
-        outcome: str,
+        items: Sequence[tuple[int, str]],
         attempt: Attempt,
         end: AttemptEnd,
-        result: Result | None,
+        results: Sequence[Result],
         on_commit: Callable[[], None],
     ) -> None:
         """Write down what one request of a job came to."""
-        self._put(BatchLine(number, outcome, attempt, end, result), on_commit)
-
-    def open_lines(
-        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
-    ) -> list[OpenLine]:
-        """Return requests of a job that have come to nothing yet."""
-        return self._ledger.open_lines(number, seqs=seqs, after_seq=after_seq, limit=limit)
+        self._put(BatchLine(number, items, attempt, end, results), on_commit)
 
     def item(self, seq: int) -> Item:
         """Return an item of the input, at once where it stands."""

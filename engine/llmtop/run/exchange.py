@@ -67,11 +67,14 @@ class ChatExchange:
 
     def prepare_pack(self, items: Sequence[Item]) -> tuple[WireRequest, int | None]:
         """Put several items into one request; return it and the output tokens that it may have."""
-        parts = [
-            Part(item.id, chat_request(self._request, self._model, self._template, item)) for item in items
-        ]
-        request = self._packs.request(parts, has_schema=self._has_schema)
+        request = self.request_pack(items)
         return self._wire.build(request), request.max_output_tokens
+
+    def request_pack(self, items: Sequence[Item]) -> ChatRequest:
+        """Return what is asked about several items at once."""
+        return self._packs.request(
+            [Part(item.id, self.request(item)) for item in items], has_schema=self._has_schema
+        )
 
     def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
         """Tell the answers of a pack apart, by id."""

@@ -24,15 +24,15 @@ def _row(job: Job, at: float) -> FlightRow:
     is_bad = record.state in ("held", "failed") or (
         not record.is_over and record.ended_at is not None and is_urgent(at, record.results_until)
     )
-    done = record.retrieved if record.is_over else (record.done or 0)
+    done = record.done or 0
     role = "bad" if is_bad else "good" if record.state == "retrieved" else "warn" if job.note else "plain"
     return FlightRow(
         key=f"b{record.number:04d}",
         via="batch",
         state=record.state,
         item_id=record.batch_id or record.tag,
-        items_done=done,
-        items=record.requests,
+        items_done=record.retrieved if record.is_over else done * record.items // max(1, record.requests),
+        items=record.items,
         attempt=1,
         started_at=started_at,
         latency_s=max(0.0, age_s),

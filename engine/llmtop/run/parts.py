@@ -15,12 +15,13 @@ from llmtop.policy.estimates import TokenEstimates
 from llmtop.policy.meters import MeterTotals, RunMeters
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.retry import RetryPolicy
-from llmtop.run.batch_parts import Jobs, batch_side, way_of
+from llmtop.run.batch_parts import Jobs, batch_side
 from llmtop.run.books import LedgerBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
 from llmtop.run.filtering import RunFilters
 from llmtop.run.packs import RunPacks
+from llmtop.run.workload import way_of
 from llmtop.snapshot import ErrorKind, ErrorsView
 from llmtop.submit.accounts import Accounts
 from llmtop.submit.batch_jobs import BatchSubmitter
@@ -123,7 +124,7 @@ def assemble(
     reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
     packs = RunPacks(run.lane, config.execution.items_per_request)
     packer = reception.packer = Packer(exchange, lambda: packs.size, packs.choose)
-    way = way_of(run, jobs, pricer)
+    way = way_of(config, run.counts.total, pricer, has_batches=jobs is not None)
     submitter: RealtimeSubmitter | BatchSubmitter | BothWays
     batches: BatchSubmitter | None = None
     is_batch = way.mode == "batch"
@@ -139,6 +140,7 @@ def assemble(
             reception,
             estimator,
             meters,
+            packs,
             is_open=is_open,
             is_spilling=is_batch and config.batch.spill != "none",
         )

@@ -9,6 +9,7 @@ from llmtop.adapters.sources import Source
 from llmtop.config.schema import RunConfig
 from llmtop.model import ChatRequest, Item
 from llmtop.policy.advice import Plan, Workload, plan
+from llmtop.policy.batching import Way, choose_way
 from llmtop.policy.packing import PackPrompt, Part
 from llmtop.policy.pricing import Pricer
 from llmtop.policy.rendering import chat_request
@@ -56,12 +57,27 @@ def workload_of(config: RunConfig, source: Source, count: int, pricer: Pricer) -
 def plan_view(config: RunConfig, source: Source, count: int, pricer: Pricer) -> PlanView:
     """Return what a run is expected to take, to be kept with it."""
     made: Plan = plan(workload_of(config, source, count, pricer))
+    is_batch = way_of(config, count, pricer).mode == "batch"
     return PlanView(
         requests=made.requests,
         input_tokens=made.input_tokens,
         output_tokens=made.output_tokens,
-        cost_pusd=made.realtime_pusd,
-        duration_s=made.duration_s,
+        cost_pusd=made.batch_pusd if is_batch else made.realtime_pusd,
+        duration_s=config.batch.completion_window if is_batch else made.duration_s,
+    )
+
+
+def way_of(config: RunConfig, items: int, pricer: Pricer, *, has_batches: bool = True) -> Way:
+    """Return which way a run of so many items goes; with the reason where `auto` chooses."""
+    if config.execution.mode != "auto":
+        return Way(config.execution.mode, "")
+    return choose_way(
+        items,
+        has_batches=has_batches,
+        batch_factor=pricer.batch_factor,
+        deadline_s=config.batch.deadline,
+        window_s=config.batch.completion_window,
+        has_checks=config.execution.pack_check > 0,
     )
 
 

@@ -130,7 +130,7 @@ class Creator:
         return said
 
     async def _begun(self, job: Job) -> None:
-        """Have it on the disk that a creation may be on its way: else nothing needs to be looked for."""
+        """Have it on the disk that a creation may be on its way, and of which file: both tell it later."""
         job.record = replace(job.record, created_at=self._wall())
         written = asyncio.Event()
         self._books.save(job.record, None, written.set)

@@ -1,4 +1,4 @@
-"""Items become the file of a job: line by line onto the disk, with money set aside for each."""
+"""Requests become the file of a job: line by line onto the disk, with money set aside for each."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from llmtop.batch_jobs import BatchProvider, BatchRecord
 from llmtop.errors import StateError
 from llmtop.model import Item, ItemError, Result, Usage
 from llmtop.policy.batching import Filling, JobLimits
-from llmtop.submit.batch_work import Job, JobExchange
+from llmtop.policy.packing import share
+from llmtop.submit.batch_packing import JobPacker
+from llmtop.submit.batch_work import Job, JobExchange, line_id
 from llmtop.submit.estimator import Estimator
-from llmtop.submit.reception import Reception
-from llmtop.submit.work import Feed
+from llmtop.submit.settlement import Settlement
 
-_LINES_A_TURN = 32
-"""Lines that are made between two turns of the event loop."""
+_ITEMS_A_TURN = 32
+"""Items that are put into lines between two turns of the event loop."""
 
 
 @dataclass(slots=True)
 class Filled:
-    """What came of filling. `job` None: no item fitted or none was left."""
+    """What came of filling. `job` None: no request fitted or none was left."""
 
     job: Job | None
-    lines: list[tuple[int, str, int]]
+    items: list[tuple[int, str, int]]
+    """(seq, custom_id, reserved pico-dollars)."""
     is_budget_reached: bool = False
     is_queue_full: bool = False
-    """Whether an item waits for the provider's queue to become shorter."""
+    """Whether a request waits for the provider's queue to become shorter."""
 
 
 class Filler:
-    """Takes items from a feed until a job is full."""
+    """Takes requests from the packer until a job is full."""
 
     def __init__(
         self,
         *,
-        feed: Feed,
+        packer: JobPacker,
         provider: BatchProvider,
         exchange: JobExchange,
-        reception: Reception,
+        settlement: Settlement,
         estimator: Estimator,
         folder: Path,
         prefix: str,
@@ -51,21 +53,14 @@ class Filler:
         wall: Callable[[], float],
     ) -> None:
         self.limits = limits
-        self.explained: dict[int, str] = {}
-        """What was wrong with the answers of items that are asked again, by seq."""
-        self._feed = feed
+        self._packer = packer
         self._provider = provider
         self._exchange = exchange
-        self._reception = reception
+        self._settlement = settlement
         self._estimator = estimator
         self._folder = folder
         self._prefix = prefix
         self._wall = wall
-        self._carried: Item | None = None
-
-    def drop(self) -> None:
-        """Forget the item that waits for the next job: a new pass finds it again."""
-        self._carried = None
 
     def path(self, tag: str) -> Path:
         """Return where the input of a job stands."""
@@ -88,7 +83,7 @@ class Filler:
             if isinstance(error, OSError):
                 raise StateError(str(path), f"cannot be written: {error.strerror}") from error
             raise
-        if not filled.lines:
+        if not filled.items:
             path.unlink(missing_ok=True)
             return filled
         filled.job = Job(
@@ -98,10 +93,11 @@ class Filler:
                 state="intent",
                 model=self._exchange.model,
                 requests=filling.requests,
+                items=len(filled.items),
                 input_bytes=filling.size_bytes,
                 input_sha256=digest,
                 tokens=filling.tokens,
-                reserved_pusd=sum(reserved for _, _, reserved in filled.lines),
+                reserved_pusd=sum(reserved for _, _, reserved in filled.items),
                 intended_at=self._wall(),
             ),
             path,
@@ -119,55 +115,63 @@ class Filler:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             put(file, form.before)
-            while (line := self._next(tag, filling, filled)) is not None:
-                put(file, form.between + line if len(filled.lines) > 1 else line)
-                if len(filled.lines) % _LINES_A_TURN == 0:
+            turn = 0
+            while (line := await self._next(tag, filling, filled)) is not None:
+                put(file, form.between + line if filling.requests > 1 else line)
+                if len(filled.items) - turn >= _ITEMS_A_TURN:
+                    turn = len(filled.items)
                     await asyncio.sleep(0)
             put(file, form.after)
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
         return digest.hexdigest()
 
-    def _next(self, tag: str, filling: Filling, filled: Filled) -> bytes | None:
-        """Return the line of the next item, counted and paid for; None: the job is full, or all is in."""
-        while True:
-            item = self._carried or self._feed.take()
-            self._carried = None
-            if item is None:
-                return None
-            custom_id = f"{tag}-{item.seq}"
-            line = self._provider.line(custom_id, self._exchange.request(item, self.explained.get(item.seq)))
+    async def _next(self, tag: str, filling: Filling, filled: Filled) -> bytes | None:
+        """Return the next request's line, counted and paid for; None: the job is full, or all is in."""
+        while items := await self._packer.next():
+            seqs = [item.seq for item in items]
+            custom_id = line_id(tag, seqs)
+            request = self._packer.request(items)
+            line = self._provider.line(custom_id, request)
             if filling.is_too_large(len(line)):
-                self._refuse(item, len(line))
+                self._make_smaller(items, len(line))
                 continue
-            cost, most_input, most_output = self._estimator.before(len(line))
+            cost, most_input, most_output = self._estimator.before(
+                len(line), len(items), request.max_output_tokens if len(items) > 1 else None
+            )
             tokens = round(cost.input_tokens)
-            if not filling.takes(len(line), tokens):
-                self._carried = item
-                filled.is_queue_full = not filled.lines
-                return None
-            accounts = self._reception.accounts
+            accounts = self._settlement.accounts
             reserved = accounts.reserve_for(most_input, most_output, is_batch=True)
-            if not accounts.budget.try_reserve(reserved):
-                self._carried = item
+            if not filling.takes(len(line), tokens):
+                filled.is_queue_full = not filled.items
+            elif not accounts.budget.try_reserve(reserved):
                 filled.is_budget_reached = True
-                return None
-            filling.add(len(line), tokens)
-            filled.lines.append((item.seq, custom_id, reserved))
-            return line
+            else:
+                filling.add(len(line), tokens)
+                parts = share(reserved, [1] * len(items))
+                filled.items += [(seq, custom_id, part) for seq, part in zip(seqs, parts, strict=True)]
+                return line
+            self._packer.put_back(items)
+            return None
+        return None
 
-    def _refuse(self, item: Item, size: int) -> None:
-        """No job can hold it: it fails, and nothing is sent."""
-        at = self._wall()
+    def _make_smaller(self, items: tuple[Item, ...], size: int) -> None:
+        """No job can hold the request: a pack is halved, an item alone fails, and nothing is sent."""
+        if len(items) > 1:
+            middle = (len(items) + 1) // 2
+            self._packer.put_back(items[:middle], items[middle:])
+            return
+        (item,), at = items, self._wall()
         error = ItemError("bad_request", f"is larger than a job of the provider may be ({size:,} bytes)")
         result = Result(
             seq=item.seq, id=item.id, status="failed", output=None, error=error, finish_reason=None,
             usage=Usage(), cost_pusd=0, model=self._exchange.model, via="batch", attempts=0,
             latency_ms=None, started_at=at, finished_at=at, metadata=self._exchange.metadata(item),
         )  # fmt: skip
-        self._reception.settlement.spared(result, lambda _: None)
+        self._packer.refused(item)
+        self._settlement.spared(result, lambda _: None)
 
     def _give_back(self, filled: Filled, path: Path) -> None:
-        for _, _, reserved in filled.lines:
-            self._reception.accounts.budget.release(reserved)
+        for _, _, reserved in filled.items:
+            self._settlement.accounts.budget.release(reserved)
         path.unlink(missing_ok=True)

@@ -64,10 +64,10 @@ class Follower:
             return "retrieved"
         if remote.is_queue_full:
             return "queue_full"
-        readings, own = await self._read(job, remote)
+        is_read, own = await self._read(job, remote)
         if not own and job.strangers and self._is_on_trust(job):
             return "foreign"
-        absent = _absent(remote, is_read=readings >= _READINGS)
+        absent = _absent(remote, is_read=is_read)
         await self._close(job, absent, remote.error_message or "")
         return "retrieved"
 
@@ -139,13 +139,32 @@ class Follower:
 
     # -- what it came to -----------------------------------------------------------------------
 
-    async def _read(self, job: Job, remote: RemoteBatch) -> tuple[int, int]:
-        """Read the results until nothing is missing or is believed to be; return readings and own lines."""
-        readings = own = failures = 0
-        since = self._wall()
-        while readings < _READINGS:
+    async def _read(self, job: Job, remote: RemoteBatch) -> tuple[bool, int]:
+        """Read the results until nothing is missing or is believed to be.
+
+        Return whether all of them could be read, and how many lines were the job's own.
+        """
+        own = 0
+        for reading in range(1, _READINGS + 1):
+            lines = await self._read_once(job, remote)
+            if lines is None:
+                return False, own
+            own = max(own, lines)
+            if not self._receiver.missing(job) or remote.state != "completed":
+                break
+            if reading < _READINGS:
+                await asyncio.sleep(self._poll_s)
+                remote = await self._seen_again(remote)
+        if job.more_errors and await self._read_once(job, remote, takes_errors=True) is None:
+            return False, own
+        return True, own
+
+    async def _read_once(self, job: Job, remote: RemoteBatch, *, takes_errors: bool = False) -> int | None:
+        """Read the results to their end, however often they break off; None: they cannot be had any more."""
+        failures, since = 0, self._wall()
+        while True:
             try:
-                own = max(own, await self._receiver.read(job, remote))
+                return await self._receiver.read(job, remote, takes_errors=takes_errors)
             except FetchBroken as broken:
                 failures += 1
                 job.note = f"results: {broken.error.error.message}"
@@ -155,15 +174,9 @@ class Follower:
                     continue
                 is_gone = broken.error.error.http_status in (404, 410)
                 if is_lost(since, self._wall()) or (is_gone and failures >= 2 * _READINGS):
-                    break
+                    return None
                 await asyncio.sleep(backoff(failures, self._poll_s, self._rng))
-            else:
-                readings += 1
-                if not self._receiver.missing(job) or remote.state != "completed":
-                    return _READINGS, own
-                await asyncio.sleep(self._poll_s)
-            remote = await self._seen_again(remote)
-        return readings, own
+                remote = await self._seen_again(remote)
 
     async def _seen_again(self, remote: RemoteBatch) -> RemoteBatch:
         """Look at an ended job again: where its results are may be said late. Its state never goes back."""
@@ -179,7 +192,8 @@ class Follower:
             job.record = replace(job.record, error=why)
         self._books.save(job.record, "released", written.set)
         await written.wait()
-        self._on_news(job.name, f"retrieved: {len(job.good):,} of {job.record.requests:,} requests settled")
+        words = f"retrieved: {len(job.settled):,} of {job.record.requests:,} requests settled"
+        self._on_news(job.name, words)
 
 
 def _absent(remote: RemoteBatch, *, is_read: bool) -> ProviderError:

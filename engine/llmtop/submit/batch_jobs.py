@@ -87,7 +87,7 @@ class BatchSubmitter:
     @property
     def flying_items(self) -> int:
         """Items in jobs."""
-        return sum(max(0, job.record.requests - job.record.retrieved) for job in self.jobs)
+        return sum(max(0, job.record.items - job.record.retrieved) for job in self.jobs)
 
     @property
     def is_idle(self) -> bool:
@@ -230,8 +230,7 @@ class BatchSubmitter:
             self._maker.shrink(job)
             self._maker.release(job, "too much was waiting at the provider")
         else:
-            self._list.finish(job)
-            self._maker.has_more = True
+            self._maker.retrieved(job)
         self.on_put_back()
 
     def _disown(self, job: Job) -> None:

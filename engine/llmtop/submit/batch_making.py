@@ -9,11 +9,12 @@ from dataclasses import replace
 from llmtop.policy.limiter import Cause
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_filling import Filled, Filler
-from llmtop.submit.batch_receiving import BatchReceiver
+from llmtop.submit.batch_packing import JobPacker
+from llmtop.submit.batch_settling import LineSettler
 from llmtop.submit.batch_work import Job, JobBooks, JobList
 from llmtop.submit.line import Line
 from llmtop.submit.settlement import Settlement
-from llmtop.submit.work import Feed, Halt
+from llmtop.submit.work import Halt
 
 _YOUNG_QUEUE = 0.5
 """After a refusal because too much was waiting: the next job has this part of the size at the most."""
@@ -26,19 +27,19 @@ class Maker:
         self,
         *,
         jobs: JobList,
-        feed: Feed | None,
         line: Line,
         books: JobBooks,
+        packer: JobPacker,
         filler: Filler,
         creator: Creator,
-        receiver: BatchReceiver,
+        settler: LineSettler,
         settlement: Settlement,
         on_halt: Callable[[Halt], None],
         on_news: Callable[[str, str], None],
         wall: Callable[[], float],
+        is_open: bool,
     ) -> None:
-        """`feed` None: no new jobs are made."""
-        self.is_open = feed is not None
+        self.is_open = is_open
         """Whether new jobs are made."""
         self.is_stopping = False
         self.has_more = True
@@ -48,12 +49,12 @@ class Maker:
         self.on_exists: Callable[[Job], None] = _nobody
         """Told of each job that the provider has: it is to be followed."""
         self._jobs = jobs
-        self._feed = feed
         self._line = line
         self._books = books
+        self._packer = packer
         self._filler = filler
         self._creator = creator
-        self._receiver = receiver
+        self._settler = settler
         self._settlement = settlement
         self._on_halt = on_halt
         self._on_news = on_news
@@ -79,7 +80,7 @@ class Maker:
     @property
     def uncommitted(self) -> int:
         """Results that the ledger was given and has not committed: they may leave items to ask again."""
-        return self._receiver.uncommitted + self._settlement.uncommitted
+        return self._settler.uncommitted + self._settlement.uncommitted
 
     async def make(self) -> None:
         """Make jobs until there is nothing to ask, or until it is stopped."""
@@ -89,14 +90,14 @@ class Maker:
             if job is not None:
                 await self._bring(job, is_unknown=job.record.created_at is not None)
                 continue
-            if self._feed is None or not self.is_open:
+            if not self.is_open:
                 self.has_more = False
                 return
             filled = await self._filler.fill(self._last_number + 1, self._jobs.tokens)
             if filled.job is not None:
                 await self._intend(filled.job, filled)
                 await self._bring(filled.job, is_unknown=False)
-            elif not await self._refilled(self._feed, filled):
+            elif not await self._refilled(filled):
                 return
 
     def _next_known(self) -> Job | None:
@@ -111,7 +112,7 @@ class Maker:
         while Cause.PAUSE in self._line.blocks or not self.may_read or self._jobs.is_refused:
             await self._jobs.changed()
 
-    async def _refilled(self, feed: Feed, filled: Filled) -> bool:
+    async def _refilled(self, filled: Filled) -> bool:
         """Nothing could be taken: wait for what may change that; False: everything has been asked."""
         has_jobs = self._jobs.is_waited_for
         if filled.is_budget_reached and not has_jobs and not self.uncommitted:
@@ -120,7 +121,7 @@ class Maker:
         elif filled.is_budget_reached or filled.is_queue_full or (self.has_more and self.uncommitted):
             await self._jobs.changed()
         elif self.has_more:
-            self.has_more = feed.refill()
+            self.has_more = not self._packer.has_skipped and self._packer.refill()
         elif has_jobs:
             await self._jobs.changed()
         else:
@@ -132,8 +133,9 @@ class Maker:
         self._last_number = job.record.number
         self._jobs.open.append(job)
         committed = asyncio.Event()
-        self._books.intend(job.record, filled.lines, committed.set)
+        self._books.intend(job.record, filled.items, committed.set)
         await committed.wait()
+        self._packer.intended(job.record.number, (seq for seq, _, _ in filled.items))
 
     async def _bring(self, job: Job, *, is_unknown: bool) -> None:
         word = await self._creator.create(job, is_unknown=is_unknown)
@@ -176,6 +178,15 @@ class Maker:
         self._settlement.accounts.budget.release(self._books.open_reserved(job.record.number))
         job.record = replace(job.record, state="released", over_at=self._wall(), error=job.note or why)
         self._books.save(job.record, "released", self.more)
+        self._finish(job)
+
+    def retrieved(self, job: Job) -> None:
+        """A job has come to its end: what it left may be asked again."""
+        self._finish(job)
+        self.has_more = True
+
+    def _finish(self, job: Job) -> None:
+        self._packer.over(job.record.number)
         self._jobs.finish(job)
 
     def more(self) -> None:
@@ -194,7 +205,7 @@ class Maker:
 
     def drop(self) -> None:
         """Forget the items that wait for the next job: a new pass finds them again."""
-        self._filler.drop()
+        self._packer.drop()
 
 
 def _nobody(_job: Job) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from llmtop.batch_jobs import BatchRecord, JobInput, OpenLine, RemoteBatch
-from llmtop.model import Attempt, AttemptEnd, ChatRequest, Item, ItemError, ProviderError, Result
+from llmtop.model import (
+    Attempt,
+    AttemptEnd,
+    ChatRequest,
+    Item,
+    ItemError,
+    ProviderError,
+    Result,
+    WireRequest,
+)
+from llmtop.policy.packing import PackReading
 
 
 @dataclass(slots=True)
@@ -29,9 +39,12 @@ class Job:
     next_poll_at: float | None = None
     """Wall clock."""
     note: str = ""
-    good: set[int] = field(default_factory=set)
-    """Requests whose good answer was taken, by seq, while its results are fetched."""
-    errors: dict[int, ProviderError] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    """Requests whose end was taken, by custom_id, while its results are fetched."""
+    errors: dict[str, ProviderError] = field(default_factory=dict)
+    """What the results say of requests that have no good answer so far."""
+    more_errors: set[str] = field(default_factory=set)
+    """Requests with an error that there was no room for."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -121,8 +134,8 @@ class JobList:
         """A job is over: its input is not needed any more."""
         self.open.remove(job)
         self.over.append(job)
-        job.good.clear()
-        job.errors.clear()
+        for kept in (job.settled, job.errors, job.more_errors):
+            kept.clear()
         job.path.unlink(missing_ok=True)
         self.ring()
 
@@ -147,8 +160,20 @@ class JobExchange(Protocol):
     def request(self, item: Item, explanation: str | None = None) -> ChatRequest:
         """Return what is asked about an item, with what was wrong with the answer before."""
 
+    def request_pack(self, items: Sequence[Item]) -> ChatRequest:
+        """Return what is asked about several items at once."""
+
+    def prepare(self, item: Item) -> WireRequest:
+        """Put an item into the provider's words, as if it were asked alone and in realtime."""
+
+    def can_pack(self, item: Item) -> bool:
+        """Whether the item can share a request with others."""
+
     def accept(self, text: str) -> tuple[Any, ItemError | None]:
         """Turn an answer's text into the item's output, or say what is wrong with it."""
+
+    def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
+        """Tell the answers of a pack apart, by id."""
 
     def metadata(self, item: Item) -> dict[str, Any]:
         """Return the input fields that go with the result."""
@@ -161,9 +186,9 @@ class JobBooks(Protocol):
         """Return a number that no attempt of this run has had."""
 
     def intend(
-        self, record: BatchRecord, lines: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
+        self, record: BatchRecord, items: Sequence[tuple[int, str, int]], on_commit: Callable[[], None]
     ) -> None:
-        """Write down a job that is about to be created: (seq, custom_id, reserved) of each request."""
+        """Write down a job that is about to be created: (seq, custom_id, reserved) of each item."""
 
     def save(
         self, record: BatchRecord, released: str | None = None, on_commit: Callable[[], None] | None = None
@@ -173,24 +198,38 @@ class JobBooks(Protocol):
     def line(
         self,
         number: int,
-        outcome: str,
+        items: Sequence[tuple[int, str]],
         attempt: Attempt,
         end: AttemptEnd,
-        result: Result | None,
+        results: Sequence[Result],
         on_commit: Callable[[], None],
     ) -> None:
-        """Write down what one request of a job came to, in one transaction."""
+        """Write down what one request of a job came to, in one transaction.
+
+        `items`: (seq, `answered` or the type of its error).
+        """
 
     def jobs(self, *, is_open_only: bool = False) -> tuple[BatchRecord, ...]:
         """Return the run's jobs, oldest first."""
 
-    def open_lines(
-        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
-    ) -> list[OpenLine]:
-        """Return requests that have come to nothing yet, ascending: those of `seqs`, or the next ones."""
+    def open_ids(self, number: int, after: str, limit: int) -> list[str]:
+        """Return the next custom_ids of requests that have come to nothing yet, ascending."""
+
+    def open_lines(self, number: int, custom_ids: Sequence[str]) -> list[OpenLine]:
+        """Return the items of these requests, as far as they are open, by custom_id."""
 
     def open_reserved(self, number: int) -> int:
         """Return what is set aside for a job's open requests."""
 
     def item(self, seq: int) -> Item:
         """Return an item of the input."""
+
+
+def line_id(tag: str, seqs: Sequence[int]) -> str:
+    """Return the custom_id of a request: it begins with the job's tag, and says whether it is a pack."""
+    return f"{tag}-{seqs[0]}" if len(seqs) == 1 else f"{tag}-p{seqs[0]}"
+
+
+def is_of(tag: str, custom_id: str) -> bool:
+    """Whether a line of results is for a job of ours, by its name."""
+    return custom_id.startswith(f"{tag}-") and len(custom_id) < len(tag) + 20

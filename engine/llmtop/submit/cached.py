@@ -115,13 +115,19 @@ class Cached:
     def __repr__(self) -> str:
         return f"<Cached {self.hits} hits, {self.joined} joined, {self.following} following>"
 
-    async def spares(self, work: Work) -> bool:
-        """Whether the work needs no request: its result is on its way, now or with an identical one."""
+    def key_of(self, work: Work) -> bytes:
+        """Return what the work's request is known by in the cache."""
         if work.cache_key is None:
             work.cache_key = self._use.key_of(work.wire)
-        if self._follows(work, work.cache_key):
-            return True
-        answer = await self._use.cache.get(work.cache_key, self._use.ttl_s)
+        return work.cache_key
+
+    async def spares(self, work: Work) -> bool:
+        """Whether the work needs no request: its result is on its way, now or with an identical one."""
+        return self._follows(work, self.key_of(work)) or await self.recalls(work)
+
+    async def recalls(self, work: Work) -> bool:
+        """Whether an answer is kept: the work's result is on its way."""
+        answer = await self._use.cache.get(self.key_of(work), self._use.ttl_s)
         if answer is None:
             return False
         if self._sieve.is_slow:

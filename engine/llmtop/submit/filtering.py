@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from llmtop.model import Item, Reply, Result
-from llmtop.policy.filters import ChainResult
+from llmtop.model import Item, ItemError, ItemStatus, Reply, Result
+from llmtop.policy.filters import ChainResult, Rejection
 from llmtop.submit.landing import answer_in
 from llmtop.submit.work import Exchange, Work
 
@@ -25,6 +27,18 @@ class Filtering(Protocol):
 
     def count(self, result: Result) -> None:
         """Count a result that is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An output as the filters leave it, and what its item comes to."""
+
+    output: Any
+    status: ItemStatus = "done"
+    error: ItemError | None = None
+    trail: tuple[Mapping[str, Any], ...] = ()
+    again: Rejection | None = None
+    """Why the item is asked once more; None: it is not."""
 
 
 class Sieve:
@@ -63,3 +77,15 @@ class Sieve:
         if self.filters is None:
             return None
         return self._seen.pop(member.item.seq, None) or self.filters.apply(output, member.item)
+
+    def judge(self, member: Work, output: Any) -> Judged:
+        """Count an answer of an item, and say what the filters make of it."""
+        seen = self.sift(member, output)
+        if seen is None:
+            return Judged(output)
+        member.asks += 1
+        if seen.rejected_by is None:
+            return Judged(seen.output, trail=seen.trail)
+        again = seen.rejected_by if seen.rejected_by.is_asked_again(member.asks) else None
+        error = ItemError("filtered", seen.rejected_by.message)
+        return Judged(seen.output, "rejected", error, seen.trail, again)

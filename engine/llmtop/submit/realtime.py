@@ -231,8 +231,7 @@ class RealtimeSubmitter:
             return None
         work = Work(item=item, wire=self._exchange.prepare(item), ready_at=now)
         if (past := self._feed.past(item)) is not None:
-            work.sends, work.first_sent_at = past.sends, past.first_sent_at
-            work.cost_pusd, work.is_cost_known = past.cost_pusd or 0, past.cost_pusd is not None
+            work.remember(past)
         return work
 
     async def _packed(self, work: Work) -> Work | None:

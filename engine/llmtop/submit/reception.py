@@ -5,7 +5,7 @@ Plain synchronous decisions: nothing here waits. The ledger is told in the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from llmtop.model import (
     Answer,
     AttemptEnd,
     ItemError,
-    ItemStatus,
     Outcome,
     ProviderError,
     Reply,
@@ -183,35 +182,27 @@ class Reception:
         self, flight: Flight, answer: Answer, member: Work, output: Any, share: Share, at: float
     ) -> Result | None:
         """Let the filters see an output: the item's result, or None where it is asked again."""
-        status: ItemStatus = "done"
-        error: ItemError | None = None
-        trail: tuple[Mapping[str, Any], ...] = ()
-        as_it_came = output
-        if (seen := self.sieve.sift(member, output)) is not None:
-            member.asks += 1
-            output, trail, rejection = seen.output, seen.trail, seen.rejected_by
-            if rejection is not None:
-                error = ItemError("filtered", rejection.message)
-                self._meters.troubled(self._clock(), at, error, "item rejected")
-                if rejection.is_asked_again(member.asks):
-                    self._ask_again(member, rejection.explanation)
-                    return None
-                status = "rejected"
-        if (cached := self.settlement.cached) is not None and status == "done":
-            cached.answered(member, share.of(answer, flight.work, as_it_came))
+        judged = self.sieve.judge(member, output)
+        if judged.error is not None:
+            self._meters.troubled(self._clock(), at, judged.error, "item rejected")
+        if judged.again is not None:
+            self._ask_again(member, judged.again.explanation)
+            return None
+        if (cached := self.settlement.cached) is not None and judged.status == "done":
+            cached.answered(member, share.of(answer, flight.work, output))
         return result_of(
             member,
-            status,
-            output=output,
-            error=error,
+            judged.status,
+            output=judged.output,
+            error=judged.error,
             answer=answer,
             usage=share.usage,
             model=self._exchange.model,
             at=at,
             latency_ms=share.latency_ms,
             metadata=self._exchange.metadata(member.item),
-            pack_id=pack_id_of(flight),
-            filters=trail,
+            pack_id=pack_id_of(flight.work, flight.attempt.id),
+            filters=judged.trail,
         )
 
     def _ask_again(self, member: Work, explanation: str | None) -> None:

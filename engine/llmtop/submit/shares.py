@@ -72,9 +72,9 @@ def owed_by(shares: Mapping[int, Share], settled: Collection[int]) -> tuple[tupl
     )
 
 
-def pack_id_of(flight: Flight) -> str | None:
-    """Return the name of the pack that the request carried; None: one item alone."""
-    return f"p{flight.attempt.id:05d}" if flight.work.parts else None
+def pack_id_of(work: Work, attempt_id: int) -> str | None:
+    """Return the name of the pack that a request carried; None: one item alone."""
+    return f"p{attempt_id:05d}" if work.parts else None
 
 
 def landed_of(

@@ -69,6 +69,11 @@ class Work:
         """The works of its items: itself, or the parts of a pack."""
         return self.parts or (self,)
 
+    def remember(self, past: ItemPast) -> None:
+        """Begin with what its item went through before."""
+        self.sends, self.first_sent_at = past.sends, past.first_sent_at
+        self.cost_pusd, self.is_cost_known = past.cost_pusd or 0, past.cost_pusd is not None
+
     def __lt__(self, other: Work) -> bool:
         """Order for the heap of waiting work: who is ready first, then who came first."""
         return (self.ready_at, self.item.seq) < (other.ready_at, other.item.seq)

@@ -147,8 +147,10 @@ def test_the_main_sections_are_checked_as_well(write: Write, old: str, new: str,
     [
         ('[batch]\nspill = "none"', "batch.spill: has no effect with execution.mode"),
         ('[execution]\nmode = "batch"\n[batch]\ndeadline = "2h"', "no effect without batch.spill"),
-        ('[execution]\nmode = "batch"\n[cache]\nenabled = true', "not used by batch jobs"),
-        ('[execution]\nmode = "batch"\nitems_per_request = 5', "a request of a batch job holds one item"),
+        (
+            '[execution]\nmode = "batch"\nitems_per_request = 5\npack_check = 0.1',
+            "pack_check: is for realtime",
+        ),
         ('[execution]\nmode = "auto"\n[batch]\npoll_interval = 0', "batch.poll_interval"),
     ],
 )

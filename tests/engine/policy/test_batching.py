@@ -132,6 +132,7 @@ def test_what_follows_the_error_of_a_line(error: ProviderError, tries: int, send
         (1000, {"batch_factor": 1.0}, "realtime", "no less"),
         (9000, {"deadline_s": 3600.0}, "realtime", "within 60 min"),
         (9000, {"has_batches": False}, "realtime", "no batch API"),
+        (9000, {"has_checks": True}, "realtime", "pack_check"),
     ],
 )
 def test_auto_chooses_by_size_price_and_deadline_and_says_why(
@@ -142,6 +143,7 @@ def test_auto_chooses_by_size_price_and_deadline_and_says_why(
         "batch_factor": 0.5,
         "deadline_s": None,
         "window_s": 86400.0,
+        "has_checks": False,
     }
     way = choose_way(items, **(usual | settings))  # type: ignore[arg-type]
     assert (way.mode, word in way.why) == (mode, True)

@@ -132,10 +132,9 @@ class Batch:
                 self._add_attempt(entry)
             case BatchLine():
                 self._add_attempt(entry.attempt)
-                if entry.result is None:
-                    self._add_end(entry.end)
-                else:
-                    self._add_finish(Finish(entry.result, entry.end))
+                self._add_end(entry.end)
+                for result in entry.results:
+                    self._add_finish(Finish(result))
                 self._jobs.append(entry)
             case BatchIntent() | BatchSaved():
                 self._jobs.append(entry)

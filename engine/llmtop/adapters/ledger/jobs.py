@@ -30,6 +30,8 @@ _WHICH: dict[Pending, str] = {
     "fresh": f"AND NOT {_OPEN} AND NOT {_ASKED}",
     "spilled": f"AND NOT {_OPEN} AND {_ASKED}",
 }
+_PACKED = "EXISTS (SELECT 1 FROM packed WHERE packed.attempt_id = attempts.id)"
+_TRY = "outcome NOT LIKE 'refused.%' AND COALESCE(error_type, '') <> 'cancelled'"
 
 
 def write_jobs(
@@ -43,9 +45,9 @@ def write_jobs(
             case BatchSaved():
                 _save(connection, entry)
             case BatchLine():
-                connection.execute(
+                connection.executemany(
                     "UPDATE batch_items SET outcome = ?, attempt_id = ? WHERE batch = ? AND seq = ?",
-                    (entry.outcome, entry.attempt.id, entry.number, entry.attempt.seq),
+                    ((outcome, entry.attempt.id, entry.number, seq) for seq, outcome in entry.items),
                 )
 
 
@@ -56,7 +58,7 @@ def _add(connection: sqlite3.Connection, intent: BatchIntent) -> None:
     number = intent.record.number
     connection.executemany(
         "INSERT INTO batch_items (batch, seq, custom_id, reserved_pusd) VALUES (?, ?, ?, ?)",
-        ((number, seq, custom_id, reserved) for seq, custom_id, reserved in intent.lines),
+        ((number, seq, custom_id, reserved) for seq, custom_id, reserved in intent.items),
     )
 
 
@@ -76,18 +78,19 @@ def _save(connection: sqlite3.Connection, saved: BatchSaved) -> None:
 
 
 def read_jobs(connection: sqlite3.Connection, *, is_open_only: bool = False) -> tuple[BatchRecord, ...]:
-    """Return the jobs, oldest first, with what their requests came to and cost."""
+    """Return the jobs, oldest first, with what their items came to and their requests cost."""
     if version_of(connection) < BATCHES_VERSION:  # beside an owner of an earlier version
         return ()
     where = "WHERE over_at IS NULL" if is_open_only else ""
     rows = connection.execute(
         f"""SELECT {", ".join(_COLUMNS)},
+            (SELECT COUNT(*) FROM batch_items WHERE batch = number),
             (SELECT COUNT(*) FROM batch_items WHERE batch = number AND attempt_id IS NOT NULL),
-            (SELECT COALESCE(SUM(cost_pusd), 0) FROM batch_items
-                JOIN attempts ON attempts.id = batch_items.attempt_id WHERE batch = number)
+            (SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts
+                WHERE id IN (SELECT attempt_id FROM batch_items WHERE batch = number))
         FROM batches {where} ORDER BY number"""
     ).fetchall()
-    names = (*_COLUMNS, "retrieved", "cost_pusd")
+    names = (*_COLUMNS, "items", "retrieved", "cost_pusd")
     return tuple(BatchRecord(**dict(zip(names, row, strict=True))) for row in rows)
 
 
@@ -102,28 +105,35 @@ def read_pending(connection: sqlite3.Connection, after_seq: int, limit: int, whi
     return [seq for (seq,) in rows]
 
 
-def read_open_lines(
-    connection: sqlite3.Connection, number: int, seqs: Sequence[int] | None, after_seq: int, limit: int
-) -> list[OpenLine]:
-    """Return open requests of a job with what their items went through before, ascending."""
-    if seqs is None:
-        choice, values = "seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-    else:
-        choice, values = f"seq IN ({', '.join('?' * len(seqs))}) ORDER BY seq", tuple(seqs)  # type: ignore[assignment]
+def read_open_ids(connection: sqlite3.Connection, number: int, after: str, limit: int) -> list[str]:
+    """Return the next custom_ids of open requests behind `after` (empty: from the first), ascending."""
     rows = connection.execute(
-        f"""SELECT seq, reserved_pusd,
-            (SELECT COUNT(*) FROM sends WHERE sends.seq = batch_items.seq),
-            (SELECT COUNT(*) FROM sends WHERE sends.seq = batch_items.seq
-                AND outcome NOT LIKE 'refused.%' AND COALESCE(error_type, '') <> 'cancelled'),
-            COALESCE((SELECT MIN(started_at) FROM sends WHERE sends.seq = batch_items.seq), 0.0),
-            owed.seq IS NULL, owed.cost_pusd
-        FROM batch_items LEFT JOIN owed USING (seq) WHERE batch = ? AND outcome IS NULL AND {choice}""",
-        (number, *values),
+        """SELECT DISTINCT custom_id FROM batch_items WHERE batch = ? AND custom_id > ? AND outcome IS NULL
+        ORDER BY custom_id LIMIT ?""",
+        (number, after, limit),
     ).fetchall()
-    return [
-        OpenLine(seq, reserved_pusd, sends, tries, first_sent_at, 0 if is_free else cost_pusd)
-        for seq, reserved_pusd, sends, tries, first_sent_at, is_free, cost_pusd in rows
-    ]
+    return [custom_id for (custom_id,) in rows]
+
+
+def read_open_lines(connection: sqlite3.Connection, number: int, custom_ids: Sequence[str]) -> list[OpenLine]:
+    """Return the items of these requests, as far as they are open, by custom_id, a pack's in its order."""
+    rows = connection.execute(
+        f"""SELECT custom_id, line.seq, reserved_pusd,
+            (SELECT COUNT(*) FROM sends WHERE sends.seq = line.seq),
+            COALESCE((SELECT MIN(started_at) FROM sends WHERE sends.seq = line.seq), 0.0),
+            (SELECT COUNT(*) FROM attempts WHERE seq = line.seq AND NOT {_PACKED}),
+            (SELECT COUNT(*) FROM attempts WHERE seq = line.seq AND NOT {_PACKED} AND {_TRY}),
+            (SELECT COUNT(*) FROM sends AS attempts WHERE seq = line.seq AND {_PACKED}),
+            (SELECT COUNT(*) FROM sends AS attempts WHERE seq = line.seq AND {_PACKED} AND {_TRY}
+                AND outcome <> 'ok'),
+            (SELECT COUNT(*) FROM batch_items WHERE seq = line.seq AND outcome = 'answered'),
+            CASE WHEN owed.seq IS NULL THEN 0 ELSE cost_pusd END
+        FROM batch_items AS line LEFT JOIN owed ON owed.seq = line.seq
+        WHERE batch = ? AND outcome IS NULL
+        AND custom_id IN ({", ".join("?" * len(custom_ids))}) ORDER BY custom_id, line.rowid""",
+        (number, *custom_ids),
+    ).fetchall()
+    return [OpenLine(*row) for row in rows]
 
 
 def read_open_reserved(connection: sqlite3.Connection, number: int) -> int:

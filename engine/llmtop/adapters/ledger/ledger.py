@@ -22,6 +22,7 @@ from llmtop.adapters.ledger.intake import ItemPlace, add_items
 from llmtop.adapters.ledger.jobs import (
     Pending,
     read_jobs,
+    read_open_ids,
     read_open_lines,
     read_open_reserved,
     read_pending,
@@ -230,12 +231,15 @@ class Ledger:
         with in_words(self.path):
             return read_jobs(self._reader, is_open_only=is_open_only)
 
-    def open_lines(
-        self, number: int, *, seqs: Sequence[int] | None = None, after_seq: int = -1, limit: int = 1000
-    ) -> list[OpenLine]:
-        """Return requests of a job that have come to nothing yet, ascending: those of `seqs`, or the next."""
+    def open_ids(self, number: int, after: str, limit: int) -> list[str]:
+        """Return the next custom_ids of a job's open requests behind `after`, ascending."""
         with in_words(self.path):
-            return read_open_lines(self._reader, number, seqs, after_seq, limit)
+            return read_open_ids(self._reader, number, after, limit)
+
+    def open_lines(self, number: int, custom_ids: Sequence[str]) -> list[OpenLine]:
+        """Return the items of these requests of a job, as far as they have come to nothing yet."""
+        with in_words(self.path):
+            return read_open_lines(self._reader, number, custom_ids)
 
     def open_reserved(self, number: int) -> int:
         """Return what is still set aside for a job's open requests."""

@@ -85,10 +85,13 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class BatchIntent:
-    """A job that is about to be created, with its requests: (seq, custom_id, reserved pico-dollars)."""
+    """A job that is about to be created, with its items: (seq, custom_id, reserved pico-dollars).
+
+    Items with the same custom_id are a pack.
+    """
 
     record: BatchRecord
-    lines: Sequence[tuple[int, str, int]]
+    items: Sequence[tuple[int, str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +104,14 @@ class BatchSaved:
 
 @dataclass(frozen=True, slots=True)
 class BatchLine:
-    """What one request of a job came to, in one transaction: its attempt, and its item's result if any."""
+    """What one request of a job came to, in one transaction: its attempt, and the results it brought."""
 
     number: int
-    outcome: str
-    """`answered`, or the type of its error."""
+    items: Sequence[tuple[int, str]]
+    """(seq, `answered` or the type of its error)."""
     attempt: Attempt
     end: AttemptEnd
-    result: Result | None = None
+    results: Sequence[Result] = ()
 
 
 Entry = (

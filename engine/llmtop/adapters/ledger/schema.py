@@ -197,7 +197,10 @@ _OWED = (
 )
 """What an item has cost before the call that brings its result; NULL: unknown."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS, _OWED)
+_LINES = ("CREATE INDEX batch_items_by_line ON batch_items (batch, custom_id)",)
+"""So that the items of a job's request are found by its name: a pack has several."""
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS, _OWED, _LINES)
 """Step n brings a file from version n to version n + 1."""
 
 

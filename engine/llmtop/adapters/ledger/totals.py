@@ -133,8 +133,8 @@ def _count_batches(connection: sqlite3.Connection) -> int:
     if version_of(connection) < BATCHES_VERSION:  # beside an owner of an earlier version
         return 0
     (paid,) = connection.execute(
-        """SELECT COALESCE(SUM(cost_pusd), 0) FROM batch_items
-        JOIN attempts ON attempts.id = batch_items.attempt_id"""
+        """SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts
+        WHERE id IN (SELECT attempt_id FROM batch_items)"""
     ).fetchone()
     return int(paid)
 

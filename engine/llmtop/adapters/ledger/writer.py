@@ -108,7 +108,7 @@ class Writer:
         now = time.monotonic()
         if not self._queue:
             self._oldest = now
-        self._results_put += _is_result(entry)
+        self._results_put += _results_of(entry)
         self._queue.append((entry, on_commit))
         if self._is_asleep:
             self._is_asleep = False
@@ -191,7 +191,7 @@ class Writer:
         except sqlite3.IntegrityError:
             batch = Batch(self._without_repeats([entry for entry, _ in taken]), self._output)
             self._commit(batch)
-        self._results_kept += sum(_is_result(entry) for entry, _ in taken)
+        self._results_kept += sum(_results_of(entry) for entry, _ in taken)
         try:
             batch.append_lines()
         finally:
@@ -202,20 +202,21 @@ class Writer:
         """Drop results of items that have one: an accepted result never changes."""
         kept: list[Entry] = []
         seen: set[int] = set()
-        for entry in entries:
-            if not isinstance(entry, Finish | BatchLine) or entry.result is None:
-                kept.append(entry)
-                continue
-            seq = entry.result.seq
-            is_known = self._connection.execute("SELECT 1 FROM results WHERE seq = ?", (seq,)).fetchone()
-            if seq in seen or is_known:
-                if isinstance(entry, BatchLine):
-                    kept.append(replace(entry, result=None))
-                elif entry.end is not None:
-                    kept.append(entry.end)
-                continue
+
+        def is_new(seq: int) -> bool:
+            select = "SELECT 1 FROM results WHERE seq = ?"
+            if seq in seen or self._connection.execute(select, (seq,)).fetchone():
+                return False
             seen.add(seq)
-            kept.append(entry)
+            return True
+
+        for entry in entries:
+            if isinstance(entry, BatchLine):
+                kept.append(replace(entry, results=[each for each in entry.results if is_new(each.seq)]))
+            elif not isinstance(entry, Finish) or is_new(entry.result.seq):
+                kept.append(entry)
+            elif entry.end is not None:
+                kept.append(entry.end)
         return kept
 
     def _commit(self, batch: Batch) -> None:
@@ -263,8 +264,8 @@ class Writer:
         self._soon(self._on_failure, error)
 
 
-def _is_result(entry: object) -> bool:
-    return type(entry) is Finish or (type(entry) is BatchLine and entry.result is not None)
+def _results_of(entry: object) -> int:
+    return len(entry.results) if type(entry) is BatchLine else type(entry) is Finish
 
 
 _LOCKED = "another process has locked {} for {:.0f} s: answers wait in memory, and nothing is lost"
