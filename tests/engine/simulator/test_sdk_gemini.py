@@ -180,6 +180,18 @@ def test_the_sdk_runs_a_batch_by_file_to_its_results(client: genai.Client) -> No
     assert all(row["response"]["candidates"] for row in rows)
 
 
+def test_files_are_listed_shown_and_deleted(client: genai.Client) -> None:
+    names = [
+        client.files.upload(file=io.BytesIO(b"{}\n"), config={"mime_type": "application/jsonl"}).name or ""
+        for _ in range(3)
+    ]
+
+    assert [file.name for file in client.files.list(config={"page_size": 2})] == names[::-1]
+    assert client.files.get(name=names[0]).size_bytes == 3
+    client.files.delete(name=names[0])
+    assert [file.name for file in client.files.list()] == names[:0:-1]
+
+
 def test_a_cancelled_and_an_expired_job_return_nothing(client: genai.Client, simulated: Simulated) -> None:
     simulated.change(batch_line_s=10.0, batch_window_s=20.0)
     first = client.batches.create(model="sim-small", src=inline(10)).name or ""

@@ -68,6 +68,48 @@ async def test_each_answers_and_is_billed_in_the_same_books(
         assert server.books.billed_requests == 1
 
 
+@pytest.mark.parametrize("life", ["x", "nan", "1e999", "-5", "60", "99999999999", ""])
+async def test_a_life_of_a_file_that_makes_no_sense_is_refused_and_leaves_no_file(
+    session: aiohttp.ClientSession, life: str
+) -> None:
+    async with provider() as server:
+        client = Client(session, server)
+        fields = {"purpose": "batch", "expires_after[seconds]": life}
+        status, said = await client.upload("/v1/files", [FULL], **fields)
+        _, files = await client.ask("GET", "/v1/files")
+
+    assert (status, said["error"]["param"]) == (400, "expires_after.seconds")
+    assert files["data"] == []
+
+
+async def test_files_and_batches_of_one_are_not_anothers(session: aiohttp.ClientSession) -> None:
+    async with provider() as server:
+        client = Client(session, server)
+        _, file = await client.upload("/groq/openai/v1/files", [FULL], purpose="batch")
+        wanted = {**CREATE, "input_file_id": file["id"]}
+        _, batch = await client.ask("POST", "/groq/openai/v1/batches", json=wanted)
+        elsewhere = await client.ask("POST", "/v1/batches", json=wanted)
+        codes = [
+            (await client.ask("GET", f"{where}/{what}"))[0]
+            for where in ("/groq/openai/v1", "/v1", "/azure/openai/v1")
+            for what in (f"files/{file['id']}", f"batches/{batch['id']}")
+        ]
+        _, files = await client.ask("GET", "/v1/files")
+
+    assert codes == [200, 200, 404, 404, 404, 404]
+    assert (elsewhere[0], files["data"]) == (400, [])
+
+
+async def test_a_file_cannot_be_written_to_where_files_come_whole(session: aiohttp.ClientSession) -> None:
+    async with provider() as server:
+        client = Client(session, server)
+        _, file = await client.upload("/v1/files", [FULL], purpose="batch")
+        await client.ask("PUT", f"/v1/files/{file['id']}/bytes?upload_id=x", data=b"more")
+        _, kept = await client.ask("GET", f"/v1/files/{file['id']}")
+
+    assert kept["bytes"] == file["bytes"]
+
+
 async def test_azure_names_filters_keys_and_deployments_its_own_way(session: aiohttp.ClientSession) -> None:
     async with provider(blocked_pattern="bomb", missing_models=["gone"], rate_headers=True) as server:
         client = Client(session, server)

@@ -28,7 +28,7 @@ _DEPLOYMENT = re.compile(r"/deployments/(?P<model>[^/]+)(?P<rest>/.+)")
 _SAFE = {
     name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")
 }
-_UNKNOWN_TO_MISTRAL = ("max_completion_tokens", "seed", "service_tier", "logit_bias", "user")
+_UNKNOWN_TO_MISTRAL = ("max_completion_tokens", "seed", "logit_bias", "user")
 
 
 class AzureDialect(OpenAIDialect):

@@ -31,6 +31,8 @@ class StoredFile:
     holders: int = 0
     """Batches that have yet to read it: its content outlives its deletion until they have."""
     is_dropped: bool = False
+    owner: str = ""
+    """The API whose file it is, where several share their addresses' form."""
 
     def append(self, block: bytes) -> int:
         """Add bytes at the end; return where they begin."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -25,6 +25,7 @@ _LIST = re.compile(r"/v1(?:beta)?/batches")
 _CREATE = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):batchGenerateContent")
 _UPLOAD = re.compile(r"/upload/v1(?:beta)?/files")
 _FILE = re.compile(r"(?:/download)?/v1(?:beta)?/files/(?P<id>[^/:]+)(?P<download>:download)?")
+_FILES = re.compile(r"/v1(?:beta)?/files")
 _FILE_LIFE_S = 48 * 3600.0
 _MOST_FILE_BYTES = 2 * 1024**3
 _MOST_INLINE_BYTES = 20 * 1024 * 1024
@@ -33,6 +34,9 @@ _STATES = {
     "validating": "PENDING", "failed": "FAILED", "in_progress": "RUNNING", "finalizing": "RUNNING",
     "completed": "SUCCEEDED", "expired": "EXPIRED", "cancelling": "RUNNING", "cancelled": "CANCELLED",
 }  # fmt: skip
+
+
+_Row = TypeVar("_Row")
 
 
 class GeminiBatches:
@@ -55,6 +59,8 @@ class GeminiBatches:
             return await self._list(request)
         if found := _BATCH.fullmatch(path):
             return await self._one(request, found["id"], is_cancel=bool(found["cancel"]))
+        if _FILES.fullmatch(path) and method == "GET":
+            return self._list_files(request)
         if found := _FILE.fullmatch(path):
             return await self._file(request, found["id"], is_download=bool(found["download"]))
         return None
@@ -95,6 +101,12 @@ class GeminiBatches:
         self._sessions[session] = stored
         url = f"{request.scheme}://{request.host}{request.path}?upload_id={session}&upload_protocol=resumable"
         return reply(200, {}, {"x-goog-upload-url": url, "x-goog-upload-status": "active"})
+
+    def _list_files(self, request: web.BaseRequest) -> web.StreamResponse:
+        files = [each for each in self._desk.files.all(self._desk.now) if each.id.startswith("files/")]
+        shown, following = _page(files, request.query)
+        page: dict[str, Any] = {"files": [_file_body(request, each) for each in shown]} if shown else {}
+        return reply(200, page | following, {})
 
     async def _file(self, request: web.BaseRequest, name: str, *, is_download: bool) -> web.StreamResponse:
         desk = self._desk
@@ -169,15 +181,10 @@ class GeminiBatches:
         return source, True
 
     async def _list(self, request: web.BaseRequest) -> web.StreamResponse:
-        batches = self._desk.listed("gemini")
-        text, token = request.query.get("pageSize", ""), request.query.get("pageToken", "")
-        size = int(text) if text.isascii() and text.isdigit() and int(text) else 50
-        start = int(token) if token.isascii() and token.isdigit() else 0
-        shown = [await self._body(batch) for batch in batches[start : start + size]]
+        batches, following = _page(self._desk.listed("gemini"), request.query)
+        shown = [await self._body(batch) for batch in batches]
         page: dict[str, Any] = {"operations": shown} if shown else {}
-        if len(batches) > start + size:
-            page["nextPageToken"] = str(start + size)
-        return reply(200, page, {})
+        return reply(200, page | following, {})
 
     async def _one(self, request: web.BaseRequest, batch_id: str, *, is_cancel: bool) -> web.StreamResponse:
         batch = self._desk.find("gemini", batch_id)
@@ -238,6 +245,15 @@ class GeminiBatches:
             key = line.pop("key")
             rows.append({**line, "metadata": {"key": key}})
         return {"inlinedResponses": {"inlinedResponses": rows}}
+
+
+def _page(rows: Sequence[_Row], query: Mapping[str, str]) -> tuple[Sequence[_Row], dict[str, str]]:
+    """Return the rows of a page, and what leads to the next one; the last page has nothing of that."""
+    text, token = query.get("pageSize", ""), query.get("pageToken", "")
+    size = int(text) if text.isascii() and text.isdigit() and int(text) else 50
+    start = int(token) if token.isascii() and token.isdigit() else 0
+    following = {"nextPageToken": str(start + size)} if len(rows) > start + size else {}
+    return rows[start : start + size], following
 
 
 def _output(batch: Batch) -> StoredFile | None:

@@ -64,7 +64,6 @@ class OpenAIBatches:
         return reply(200, self._style.created(shown), {})
 
     def _checked(self, body: Mapping[str, Any]) -> StoredFile:
-        desk = self._desk
         if body["endpoint"] != ENDPOINT:
             raise Complaint(
                 400, f"Invalid value: this simulated server batches {ENDPOINT}.", param="endpoint"
@@ -79,7 +78,7 @@ class OpenAIBatches:
             raise Complaint(
                 400, "Invalid 'metadata': 16 pairs of strings, 64 and 512 long.", param="metadata"
             )
-        source = desk.files.get(body["input_file_id"], desk.now)
+        source = self._files.find(body["input_file_id"])
         if source is None or source.purpose != self._style.purpose:
             raise Complaint(400, f"No such File object: {body['input_file_id']}", param="input_file_id")
         if not self._files.is_processed(source):

@@ -14,10 +14,11 @@ from llmtop.adapters.simulator.batches.files import StoredFile
 from llmtop.adapters.simulator.batches.record import Batch
 from llmtop.adapters.simulator.batches.sending import send_file
 from llmtop.adapters.simulator.batches.styles import Style, cursor_page
-from llmtop.adapters.simulator.complaints import Complaint, missing
+from llmtop.adapters.simulator.complaints import Complaint, invalid_value, missing
 from llmtop.adapters.simulator.jobs import reply
 
 _INPUT_LIFE_S = 30 * 86_400.0
+_SHORTEST_LIFE_S = 3600
 _FILE = re.compile(r"/files/(?P<id>[^/:]+)(?P<what>/content|/bytes|/preprocess)?")
 
 
@@ -41,6 +42,11 @@ class OpenAIFiles:
             return await self._file(request, found["id"], found["what"] or "")
         return None
 
+    def find(self, file_id: str) -> StoredFile | None:
+        """Return a file of this API that is still kept."""
+        file = self._desk.files.get(file_id, self._desk.now)
+        return file if file is not None and file.owner == self._api else None
+
     def is_processed(self, file: StoredFile) -> bool:
         """Whether a batch can be made of a file."""
         wait_s = self._desk.service.profile.batch_file_s if self._style.has_slow_files else 0.0
@@ -62,9 +68,7 @@ class OpenAIFiles:
             if not isinstance(part, BodyPartReader):
                 continue
             if part.name == "file":
-                stored = desk.new_file(
-                    part.filename or "upload", "batch", self._grammar.prefix, _INPUT_LIFE_S
-                )
+                stored = self._new(part.filename or "upload", "batch")
                 await self._take(part, stored)
             else:
                 fields[str(part.name)] = (await part.read(decode=True)).decode("utf-8", "replace")
@@ -77,19 +81,19 @@ class OpenAIFiles:
         except Complaint:
             desk.files.drop(stored.id)
             raise
-        if "expires_after[seconds]" in fields:
-            stored.expires_at = stored.created_at + float(fields["expires_after[seconds]"])
         desk.service.books.batch_uploads += 1
         if "upload_reset" in troubles:
             return delivery.reset(request)
         return reply(200, self._shown(stored), {})
 
+    def _new(self, name: str, purpose: str) -> StoredFile:
+        stored = self._desk.new_file(name, purpose, self._grammar.prefix, _INPUT_LIFE_S)
+        stored.owner = self._api
+        return stored
+
     def _begin(self, request: web.BaseRequest, fields: Mapping[str, str]) -> web.StreamResponse:
         """Say where the bytes are to be sent: the address is a secret itself, and needs no key."""
-        desk = self._desk
-        stored = desk.new_file(
-            fields["file_name"], fields.get("purpose", ""), self._grammar.prefix, _INPUT_LIFE_S
-        )
+        stored = self._new(fields["file_name"], fields.get("purpose", ""))
         place = f"{request.scheme}://{request.host}/{self._style.api}/v1/files/{stored.id}/bytes"
         headers = {"Location": f"{place}?upload_id={stored.id}", "X-Together-File-Id": stored.id}
         return web.Response(status=302, headers=headers)
@@ -120,24 +124,27 @@ class OpenAIFiles:
             raise Complaint(413, f"The file is larger than {most} bytes.", code="file_too_large")
         if not stored.size:
             raise Complaint(400, "File is empty.", param="file")
+        life = fields.get("expires_after[seconds]", fields.get("expires_after.seconds"))
+        if life is not None:
+            stored.expires_at = stored.created_at + _life_s(life)
 
     def _list_files(self, request: web.BaseRequest) -> web.StreamResponse:
         purpose = request.query.get("purpose")
-        files = [file for file in self._desk.files.all(self._desk.now) if not file.id.startswith("files/")]
+        files = [file for file in self._desk.files.all(self._desk.now) if file.owner == self._api]
         rows = [self._shown(file) for file in files if purpose in (None, file.purpose)]
         return reply(200, cursor_page(rows, request.query, 10_000), {})
 
     async def _file(self, request: web.BaseRequest, file_id: str, what: str) -> web.StreamResponse:
         desk = self._desk
-        file = desk.files.get(file_id, desk.now)
+        file = self.find(file_id)
         if file is None:
             raise Complaint(404, f"No such File object: {file_id}", param="id")
         if request.method == "DELETE":
             desk.files.drop(file_id)
             return reply(200, {"id": file_id, "object": "file", "deleted": True}, {})
-        if what == "/bytes" and request.method == "PUT":
+        if self._style.has_two_steps and what == "/bytes" and request.method == "PUT":
             return await self._fill(request, file)
-        if what == "/preprocess" and request.method == "POST":
+        if self._style.has_two_steps and what == "/preprocess" and request.method == "POST":
             return self._finish(file)
         if what != "/content":
             return reply(200, self._shown(file), {})
@@ -147,6 +154,14 @@ class OpenAIFiles:
             file.fetches += 1
             raise Complaint(404, f"No such File object: {file_id}", param="id")
         return await send_file(request, file, troubles, "application/octet-stream")
+
+
+def _life_s(text: str) -> int:
+    """Return how long a file is to be kept. Raises Complaint."""
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not _SHORTEST_LIFE_S <= seconds <= _INPUT_LIFE_S:
+        raise invalid_value("expires_after.seconds", "Expected a value from 3600 to 2592000.")
+    return seconds
 
 
 def _is_result(batch: Batch, file: StoredFile) -> bool:

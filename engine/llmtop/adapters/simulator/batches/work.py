@@ -155,4 +155,6 @@ class _Results:
 
     def _file(self, what: str) -> StoredFile:
         name = f"{self._batch.id}_{what}.jsonl"
-        return self._new_file(name, "batch_output", self._grammar.prefix, self._kept_s)
+        file = self._new_file(name, "batch_output", self._grammar.prefix, self._kept_s)
+        file.owner = self._batch.api
+        return file
