@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -59,3 +60,54 @@ async def test_no_look_and_no_fetch_of_a_job_keeps_another_from_being_made(
             assert desk.written_ids(desk.folder / f"c{number}.jsonl") == each_once(ids)
         assert sum(server.books.batches_created.values()) == 9
         assert server.books.batches_twice == 0
+
+
+_DIES_AT_THE_FIRST = """
+import asyncio, os, sys
+from pathlib import Path
+from llmtop.adapters.home import Home
+from llmtop.adapters.providers.batches import AnthropicBatches
+from llmtop.config.loader import load_config
+from llmtop.engine import Engine
+from llmtop.run.opened import StartOptions
+
+kept = AnthropicBatches.create
+
+async def create(self, *rest):
+    await kept(self, *rest)
+    await asyncio.sleep(0.3)  # the others have written down what they are about to do
+    os._exit(137)
+
+AnthropicBatches.create = create
+
+async def main():
+    async with Engine(Home.open(Path(os.environ["LLMTOP_HOME"]), {}), environ=os.environ) as engine:
+        await engine.open([run for path in sys.argv[1:] for run in load_config(Path(path))], StartOptions())
+        engine.start()
+        await engine.settled()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_sweep_never_takes_the_job_of_one_run_for_that_of_another(desk: Desk) -> None:
+    ids = desk.items(30)
+    async with simulator(batch_s=0.05) as server:
+        configs = [
+            batch_config(desk, server, "anthropic", name, output={"path": f"{name}.jsonl"})
+            for name in ("c0", "c1", "c2")
+        ]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _DIES_AT_THE_FIRST, *map(str, configs), env=desk.environ, cwd=desk.folder
+        )
+        assert await process.wait() == 137
+        # The one that has a job goes last: the others find one in the list that could be theirs, and is not.
+        begun = {config: desk.rows("SELECT created_at FROM batches", config.stem)[0][0] for config in configs}
+        configs.sort(key=lambda config: begun[config] is not None)
+        async with desk.engine(*configs) as runs, asyncio.timeout(20):
+            for run in runs:
+                await run.settled()
+            assert [run.exit_code for run in runs] == [0, 0, 0]
+        for config in configs:
+            assert desk.written_ids(desk.folder / f"{config.stem}.jsonl") == each_once(ids)
+        assert server.books.batches_created == {"anthropic": 3}
