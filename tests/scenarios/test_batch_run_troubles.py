@@ -234,3 +234,68 @@ async def test_a_job_that_two_could_be_is_held_while_the_others_go_on_until_a_pe
         assert desk.written_ids() == each_once(ids)
         assert server.books.batches_created == {"anthropic": 3}
         assert max(server.books.served_ids[each] for each in ids) == 1
+
+
+# -- a queue that is full ----------------------------------------------------------------------
+
+
+async def tokens_of_a_job(desk: Desk, kind: str) -> int:
+    """Return what the simulator counts for a job of 40 items, by a run of its own."""
+    desk.items(40, "probe.jsonl")
+    async with simulator(batch_s=0.02) as server:
+        tables: dict[str, Any] = {"input": {"path": "probe.jsonl"}, "output": {"path": "probe.out"}}
+        await finishes(desk, batch_config(desk, server, kind, "probe", **tables))
+        return server.books.prompt_tokens
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+@pytest.mark.parametrize("jobs", [1.5, 0.4])
+async def test_a_queue_that_is_full_is_waited_for_or_given_smaller_jobs(
+    desk: Desk, kind: str, jobs: float
+) -> None:
+    """Room for one job of 40 items and not for two; or not even for half a one."""
+    ids = desk.items(100)
+    most = int(jobs * await tokens_of_a_job(desk, kind))
+    async with simulator(batch_s=0.05, batch_enqueued_tokens=most) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert is_each_its_own(desk.results())
+        assert max(server.books.served_ids.values()) == 1
+        assert server.books.batch_overlaps == 0
+        assert server.books.batches_twice == 0
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_queue_that_stays_full_ends_the_run_and_the_same_command_goes_on(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(30)
+    async with simulator(batch_s=0.05, batch_enqueued_tokens=1) as server:
+        config = batch_config(desk, server, kind, retry={"give_up_throttled_after": "300ms"})
+        run = await finishes(desk, config)
+        assert run.exit_code == 3
+        assert run.standing.halt is not None
+        assert run.standing.halt.reason == "throttled"
+        assert run.counts.pending == 30
+        server.change({"batch_enqueued_tokens": 0})
+        assert (await finishes(desk, config)).exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_provider_that_is_down_for_too_long_ends_the_run_and_nothing_is_made_twice(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(30)
+    async with simulator(batch_s=0.05, batch_troubles={"create_500": 1.0}) as server:
+        config = batch_config(desk, server, kind, retry={"give_up_throttled_after": "300ms"})
+        server.change({"fault_steps": [{"from_s": 0, "to_s": 3600, "kind": "http_503", "share": 1.0}]})
+        run = await finishes(desk, config)
+        assert run.exit_code == 3
+        server.change({"fault_steps": [], "batch_troubles": {}})
+        assert (await finishes(desk, config)).exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1

@@ -109,6 +109,27 @@ def backoff(failures: int, shortest_s: float, rng: Rng) -> float:
     return delay_s * rng.uniform(1.0, 1.0 + _POLL_JITTER)
 
 
+@dataclass(slots=True)
+class Patience:
+    """How long a provider that takes nothing new is asked again. Seconds of a clock that never jumps."""
+
+    most_s: float
+    refusals: int = 0
+    """In a row."""
+    _since: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Note one more refusal; True: they have lasted for so long that a person has to look."""
+        if not self.refusals:
+            self._since = now
+        self.refusals += 1
+        return now - self._since >= self.most_s
+
+    def eased(self) -> None:
+        """Something was taken, or what fills the queue is our own: the row is over."""
+        self.refusals = 0
+
+
 def is_lost(first_missed_at: float | None, now: float) -> bool:
     """Whether a job that cannot be found has been missing for so long that it is no weather any more."""
     return first_missed_at is not None and now - first_missed_at >= _LOST_AFTER_S

@@ -91,13 +91,17 @@ def batch_side(
         limits=_limits(jobs.provider.limits, settings),
         wall=run.wall,
     )
+    known = JobList()
     creator = Creator(
+        jobs=known,
         provider=jobs.provider,
         books=own,
         desk=jobs.desk,
         poll_interval_s=settings.poll_interval,
+        patience_s=run.config.retry.give_up_throttled_after,
         rng=rng,
         on_news=run.heard,
+        clock=run.clock,
         wall=run.wall,
     )
     settler = LineSettler(
@@ -136,8 +140,10 @@ def batch_side(
         creator=creator,
         settler=settler,
         settlement=settlement,
+        patience_s=run.config.retry.give_up_throttled_after,
         on_halt=run.halted,
         on_news=run.heard,
+        clock=run.clock,
         wall=run.wall,
         is_open=is_open,
     )

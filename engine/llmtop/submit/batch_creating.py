@@ -16,13 +16,18 @@ from typing import Literal
 
 from llmtop.batch_jobs import BatchProvider, BatchRecord, RemoteBatch, is_ambiguous
 from llmtop.model import ProviderError
-from llmtop.policy.batching import Adopt, Hold, Intent, NotThere, backoff, reconcile
-from llmtop.submit.batch_work import Job, JobBooks, KeyDesk
+from llmtop.policy.batching import Adopt, Hold, Intent, NotThere, Patience, backoff, reconcile
+from llmtop.submit.batch_work import Job, JobBooks, JobList, KeyDesk
 
-Creation = Literal["created", "held", "released", "refused", "unclear"]
+Creation = Literal["created", "held", "released", "refused", "crowded", "unclear"]
 """`released`: its input is gone, so that nothing can be created of it. `refused`: it was not created, and a
-person must mend why. `unclear`: whether it was created cannot be looked up until a person has mended why."""
+person must mend why. `crowded`: it was not, and a smaller one may be. `unclear`: whether it was created
+cannot be looked up until a person has mended why."""
 
+_CROWDED_AFTER = 4
+"""Refusals with 429 in a row, with none of our jobs waiting, after which half a job is tried."""
+_SMALLEST_AFTER = 16
+"""Refusals after which it is not the size: smaller jobs would only be more of them."""
 _MISTAKE_AFTER = 2
 """Failures after which an unknown host or a certificate that is not trusted is a mistake in the config."""
 
@@ -33,24 +38,30 @@ class Creator:
     def __init__(
         self,
         *,
+        jobs: JobList,
         provider: BatchProvider,
         books: JobBooks,
         desk: KeyDesk,
         poll_interval_s: float,
+        patience_s: float,
         rng: random.Random,
         on_news: Callable[[str, str], None],
+        clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self.is_creating = False
         """Whether a creation is on its way right now: its answer is worth waiting for."""
         self.refusal: ProviderError | None = None
         """Why the last one was refused."""
+        self._jobs = jobs
         self._provider = provider
         self._books = books
         self._desk = desk
         self._poll_s = poll_interval_s
+        self._patience = Patience(patience_s)
         self._rng = rng
         self._on_news = on_news
+        self._clock = clock
         self._wall = wall
         self._sent_again: set[int] = set()
         """Jobs whose file was sent up once more, since it seemed to be gone."""
@@ -71,10 +82,18 @@ class Creator:
                 self.adopted(job, outcome)
                 return "created"
             if isinstance(outcome, ProviderError):
-                await self._wait(job, outcome, "creation")
+                if not await self._waited(job, outcome, "creation"):
+                    return "refused"
+                if _is_throttled(outcome) and self._is_too_large(job):
+                    return "crowded"
             elif outcome is not None:
                 return outcome
             is_unknown = False  # it is certain now that it is not there
+
+    def _is_too_large(self, job: Job) -> bool:
+        """Whether it may be the size of the job that is refused."""
+        refusals = self._patience.refusals
+        return job.record.requests > 1 and 0 < refusals <= _SMALLEST_AFTER and refusals % _CROWDED_AFTER == 0
 
     def _alone(self) -> AbstractAsyncContextManager[None]:
         """Where nothing of ours tells a job in the list: no other creation until this one's end is known."""
@@ -83,6 +102,7 @@ class Creator:
     def adopted(self, job: Job, remote: RemoteBatch) -> None:
         """Note the id of a job, before anything else."""
         self._desk.known.add(remote.id)
+        self._patience.eased()
         job.failures, job.note = 0, ""
         job.saw(remote, self._wall())
         self._books.save(job.record)
@@ -102,7 +122,8 @@ class Creator:
             if _is_refused(file_id, job.failures):
                 self.refusal = file_id
                 return "refused"
-            await self._wait(job, file_id, "upload")
+            if not await self._waited(job, file_id, "upload"):
+                return "refused"
         return None
 
     async def _create(self, job: Job) -> RemoteBatch | ProviderError | Creation | None:
@@ -153,7 +174,8 @@ class Creator:
                 if listed.outcome.is_stop:
                     self.refusal = listed
                     return "unclear"
-                await self._wait(job, listed, "look-up")
+                if not await self._waited(job, listed, "look-up"):
+                    return "unclear"
                 continue
             looks += 1
             verdict = reconcile(intent, listed, self._desk.known, looks)
@@ -168,11 +190,26 @@ class Creator:
                 return None
             await asyncio.sleep(self._poll_s)
 
-    async def _wait(self, job: Job, error: ProviderError, what: str) -> None:
+    async def _waited(self, job: Job, error: ProviderError, what: str) -> bool:
+        """Wait for better weather; False: it has been bad for longer than our patience."""
         job.failures += 1
         job.note = f"{what}: {error.error.message}"
-        own = backoff(job.failures, self._poll_s, self._rng)
-        await asyncio.sleep(max(own, error.retry_after_s or 0.0))
+        if _is_throttled(error) and self._jobs.has_others(job):
+            self._patience.eased()  # it is our own jobs that fill the queue: they end
+        elif self._patience.is_over(self._clock()):
+            self.refusal = error
+            return False
+        await self.pause(job.failures, error.retry_after_s or 0.0)
+        return True
+
+    async def pause(self, failures: int, at_least_s: float = 0.0) -> None:
+        """Wait as is fit after so many failures in a row."""
+        own = backoff(failures, self._poll_s, self._rng)
+        await asyncio.sleep(max(own, at_least_s))
+
+
+def _is_throttled(error: ProviderError) -> bool:
+    return error.error.http_status == 429
 
 
 def _is_refused(error: ProviderError, failures: int) -> bool:

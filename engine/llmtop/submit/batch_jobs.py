@@ -168,6 +168,8 @@ class BatchSubmitter:
     def poke(self) -> None:
         """Something changed that may let work go on: whatever was refused is tried again."""
         self._list.is_refused = False
+        for job in self.jobs:
+            job.is_unclear = False
         self._maker.more()
 
     def woken(self) -> None:
@@ -227,8 +229,7 @@ class BatchSubmitter:
             self._disown(job)
             return
         if word == "queue_full":
-            self._maker.shrink(job)
-            self._maker.release(job, "too much was waiting at the provider")
+            self._maker.crowded(job)
         else:
             self._maker.retrieved(job)
         self.on_put_back()

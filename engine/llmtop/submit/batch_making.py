@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from llmtop.model import ItemError
+from llmtop.policy.batching import Patience
 from llmtop.policy.limiter import Cause
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_filling import Filled, Filler
@@ -14,10 +16,10 @@ from llmtop.submit.batch_settling import LineSettler
 from llmtop.submit.batch_work import Job, JobBooks, JobList
 from llmtop.submit.line import Line
 from llmtop.submit.settlement import Settlement
-from llmtop.submit.work import Halt
+from llmtop.submit.work import Halt, HaltReason
 
 _YOUNG_QUEUE = 0.5
-"""After a refusal because too much was waiting: the next job has this part of the size at the most."""
+"""After a refusal because too much was waiting: this part of it may wait from then on."""
 
 
 class Maker:
@@ -34,8 +36,10 @@ class Maker:
         creator: Creator,
         settler: LineSettler,
         settlement: Settlement,
+        patience_s: float,
         on_halt: Callable[[Halt], None],
         on_news: Callable[[str, str], None],
+        clock: Callable[[], float],
         wall: Callable[[], float],
         is_open: bool,
     ) -> None:
@@ -57,7 +61,9 @@ class Maker:
         self._settler = settler
         self._settlement = settlement
         self._on_halt = on_halt
+        self._patience = Patience(patience_s)
         self._on_news = on_news
+        self._clock = clock
         self._wall = wall
         self._last_number = max((record.number for record in books.jobs()), default=0)
         self._restore()
@@ -93,11 +99,14 @@ class Maker:
             if not self.is_open:
                 self.has_more = False
                 return
+            if self._patience.refusals:
+                await self._creator.pause(self._patience.refusals)
+            rings = self._jobs.rings
             filled = await self._filler.fill(self._last_number + 1, self._jobs.tokens)
             if filled.job is not None:
                 await self._intend(filled.job, filled)
                 await self._bring(filled.job, is_unknown=False)
-            elif not await self._refilled(filled):
+            elif not await self._refilled(filled, rings):
                 return
 
     def _next_known(self) -> Job | None:
@@ -112,18 +121,21 @@ class Maker:
         while Cause.PAUSE in self._line.blocks or not self.may_read or self._jobs.is_refused:
             await self._jobs.changed()
 
-    async def _refilled(self, filled: Filled) -> bool:
-        """Nothing could be taken: wait for what may change that; False: everything has been asked."""
+    async def _refilled(self, filled: Filled, rings: int) -> bool:
+        """Nothing could be taken: wait for what may change that; False: everything has been asked.
+
+        `rings`: of the bell, before it was tried: what ended meanwhile is not waited for.
+        """
         has_jobs = self._jobs.is_waited_for
         if filled.is_budget_reached and not has_jobs and not self.uncommitted:
             self._on_halt(Halt("budget", "the budget is reached"))
-            await self._jobs.changed()
+            await self._jobs.changed(rings)
         elif filled.is_budget_reached or filled.is_queue_full or (self.has_more and self.uncommitted):
-            await self._jobs.changed()
+            await self._jobs.changed(rings)
         elif self.has_more:
             self.has_more = not self._packer.has_skipped and self._packer.refill()
         elif has_jobs:
-            await self._jobs.changed()
+            await self._jobs.changed(rings)
         else:
             return False
         return True
@@ -144,7 +156,10 @@ class Maker:
             self.on_exists(job)
         elif word == "held":
             self._hold(job)
+        elif word == "crowded":
+            self._shrink(job)
         elif word == "unclear":
+            job.is_unclear = True
             self._refused()
         else:
             self.release(job, "its input is gone" if word == "released" else "refused")
@@ -155,8 +170,13 @@ class Maker:
         """A person must mend something: nothing more is made, and what there is stays as it is."""
         refusal = self._creator.refusal
         assert refusal is not None
-        self._jobs.is_refused = True
-        self._on_halt(Halt("refused", refusal.error.message, refusal.error))
+        self._jobs.is_refused = refusal.outcome.is_stop
+        is_for_good = refusal.outcome.is_stop or refusal.is_final
+        self._halt("refused" if is_for_good else "throttled", refusal.error)
+
+    def _halt(self, reason: HaltReason, error: ItemError) -> None:
+        self._line.block(Cause.PAUSE)
+        self._on_halt(Halt(reason, error.message, error))
 
     def _hold(self, job: Job) -> None:
         """Let it wait for a person; the other jobs go on."""
@@ -181,7 +201,8 @@ class Maker:
         self._finish(job)
 
     def retrieved(self, job: Job) -> None:
-        """A job has come to its end: what it left may be asked again."""
+        """A job has come to its end: what it left may be asked again, and jobs of this size are taken."""
+        self._patience.eased()
         self._finish(job)
         self.has_more = True
 
@@ -194,14 +215,26 @@ class Maker:
         self.has_more = True
         self._jobs.ring()
 
-    def shrink(self, job: Job) -> None:
+    def crowded(self, job: Job) -> None:
+        """It failed since too much was waiting. Alone and for too long: that is for a person."""
+        is_alone = not self._jobs.has_others(job)
+        is_over = is_alone and self._patience.is_over(self._clock())
+        if not is_alone:
+            self._patience.eased()
+        error = ItemError("rate_limit", f"batch jobs fail, too much is waiting: {job.record.error}")
+        self._shrink(job)
+        if is_over:
+            self._halt("throttled", error)
+
+    def _shrink(self, job: Job) -> None:
         """Too much was waiting: with other jobs open wait for them, alone make smaller jobs."""
         others = self._jobs.tokens - job.record.tokens
-        most = others or max(1, int(job.record.tokens * _YOUNG_QUEUE))
+        most = max(1, others, int(self._jobs.tokens * _YOUNG_QUEUE))
         self._filler.limits = replace(self._filler.limits, max_enqueued_tokens=most)
         self._on_news(
             job.name, f"too much was waiting at the provider: {most:,} tokens at the most from now on"
         )
+        self.release(job, "too much was waiting at the provider")
 
     def drop(self) -> None:
         """Forget the items that wait for the next job: a new pass finds them again."""

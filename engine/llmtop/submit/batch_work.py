@@ -31,6 +31,8 @@ class Job:
     """Its input, until it is over."""
     strangers: int = 0
     """Lines of its results that are nobody's here."""
+    is_unclear: bool = False
+    """Whether it exists cannot be looked up: it waits for a person, as one that is held."""
     is_cancel_wanted: bool = False
     failures: int = 0
     """Calls about it that failed, in a row."""
@@ -90,6 +92,8 @@ class JobList:
         """Those that ended in this process."""
         self.is_refused = False
         """The provider refuses our key, or the like: it is asked nothing before a person has mended that."""
+        self.rings = 0
+        """How often something has changed."""
         self._bell = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -103,14 +107,22 @@ class JobList:
     @property
     def is_waited_for(self) -> bool:
         """Whether a job will still come to something by itself."""
-        return any(not job.is_held for job in self.open)
+        return any(not job.is_held and not job.is_unclear for job in self.open)
+
+    def has_others(self, job: Job) -> bool:
+        """Whether other jobs of the run are at the provider, so that its queue will be shorter some day."""
+        others = (other for other in self.open if other is not job)
+        return any(other.record.batch_id is not None and not other.is_held for other in others)
 
     def ring(self) -> None:
         """Wake who waits in `changed`."""
+        self.rings += 1
         self._bell.set()
 
-    async def changed(self) -> None:
-        """Wait for the next ring."""
+    async def changed(self, since: int | None = None) -> None:
+        """Wait for the next ring, or for the one after so many where that is over already."""
+        if since is not None and self.rings != since:
+            return
         self._bell.clear()
         await self._bell.wait()
 
