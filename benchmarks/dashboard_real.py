@@ -1,12 +1,13 @@
 """The real viewer on the real engine: its cost at 10 and at thousands of items a second, and the engine's.
 
-`python benchmarks/dashboard_real.py [seconds a window]`. The engine runs against the `fast` simulator in a
-process of its own. Requests a second with and without a viewer are taken in turns, so that both see the
+`python benchmarks/dashboard_real.py --help`. The engine runs against the `fast` simulator in a process
+of its own. Requests a second with and without a viewer are taken in turns, so that both see the
 same machine. Then a ledger of 1,000,000 items is paged through.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -48,16 +50,25 @@ enabled = false
 
 
 def main() -> None:
-    """Measure both paces, then the list of items."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
+    """Measure every pace, then the list of items."""
+    parser = argparse.ArgumentParser(
+        description="The real viewer on the real engine: rates with and without it, its cost, paging."
+    )
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of a window (default: 8)")
+    parser.add_argument(
+        "--items", type=int, default=200_000, help="items of a run as fast as it goes (default: 200,000)"
+    )
+    chosen = parser.parse_args()
+    seconds: float = chosen.seconds
     with tempfile.TemporaryDirectory(prefix="llmtop-dash-") as folder:
         simulator = _simulator()
         try:
             for name, limits, items in (
                 ("10 items/s", "[limits]\nrequests_per_second = 10", 5_000),
-                ("as fast as it goes", "", 200_000),
+                ("as fast as it goes", "", chosen.items),
+                ("packs of 4, as fast as it goes", "items_per_request = 4", 4 * chosen.items),
             ):
-                place = Path(folder, name.split(" ")[0])
+                place = Path(folder, name.replace("/", "").replace(" ", "-"))
                 place.mkdir()
                 print(f"{name}: {_run(place, limits, items, _port(simulator), seconds)}", flush=True)
         finally:
@@ -97,43 +108,48 @@ def _run(place: Path, limits: str, items: int, port: int, seconds: float) -> str
     )
     try:
         time.sleep(2)
-        off, on, seen = [], [], {}
+        off: list[tuple[float, float]] = []
+        on: list[tuple[float, float]] = []
+        seen: dict[str, str] = {}
         for _ in range(2):
             off.append(_rate(environment, seconds))
             with Terminal([_LLMTOP, "attach"], _SIZE, {"LLMTOP_HOME": home}) as terminal:
-                seen = _viewer(terminal, lambda: on.append(_rate(environment, seconds)), seconds)
+                seen = _viewer(terminal, lambda: on.append(_rate(environment, seconds)))
     finally:
         os.kill(started["pid"], signal.SIGTERM)
-    change = statistics.mean(on) / max(statistics.mean(off), 0.001) - 1
     figures = ", ".join(f"{name} {value}" for name, value in seen.items())
-    return (
-        f"{statistics.mean(off):,.1f} requests/s without and {statistics.mean(on):,.1f} with a viewer"
-        f" ({change:+.1%}); viewer: {figures}"
-    )
+    return f"{_compared(off, on, 0)} requests/s, {_compared(off, on, 1)} items/s; viewer: {figures}"
 
 
-def _rate(environment: dict[str, str], seconds: float) -> float:
-    before, began = _requests(environment), time.monotonic()
+def _compared(off: list[tuple[float, float]], on: list[tuple[float, float]], which: int) -> str:
+    without, with_one = (statistics.mean(each[which] for each in rates) for rates in (off, on))
+    change = with_one / max(without, 0.001) - 1
+    return f"{without:,.1f} without and {with_one:,.1f} with a viewer ({change:+.1%})"
+
+
+def _rate(environment: dict[str, str], seconds: float) -> tuple[float, float]:
+    """Requests a second and items a second over a window."""
+    before, began = _counts(environment), time.monotonic()
     time.sleep(seconds)
-    after, ended = _requests(environment), time.monotonic()
-    return (after - before) / (ended - began)
+    after, ended = _counts(environment), time.monotonic()
+    return (after[0] - before[0]) / (ended - began), (after[1] - before[1]) / (ended - began)
 
 
-def _requests(environment: dict[str, str]) -> int:
+def _counts(environment: dict[str, str]) -> tuple[int, int]:
     (path,) = Path(environment["LLMTOP_HOME"]).glob("engines/*.sock")
     return asyncio.run(_ask(path))
 
 
-async def _ask(path: Path) -> int:
+async def _ask(path: Path) -> tuple[int, int]:
     from llmtop.control.client import EngineClient
 
     async with EngineClient(path) as client:
         (line,) = await client.runs()
         snapshot = await (await client.run(line.run_id)).snapshot()
-        return snapshot.throughput.requests
+        return snapshot.throughput.requests, snapshot.counts.finished
 
 
-def _viewer(terminal: Terminal, meanwhile: object, seconds: float) -> dict[str, str]:
+def _viewer(terminal: Terminal, meanwhile: Callable[[], object]) -> dict[str, str]:
     terminal.wait_for(lambda: any(amount > 300 for _, amount in terminal.arrivals), 30)
     first = next(at for at, amount in terminal.arrivals if amount > 300) - terminal.started_at
     terminal.wait_for_text("bench", 20)
@@ -141,7 +157,7 @@ def _viewer(terminal: Terminal, meanwhile: object, seconds: float) -> dict[str, 
     time.sleep(1.5)
     process = psutil.Process(terminal.child.pid)
     before, moment = process.cpu_times(), time.monotonic()
-    meanwhile()  # type: ignore[operator]
+    meanwhile()
     after, elapsed = process.cpu_times(), time.monotonic() - moment
     cpu = (after.user + after.system - before.user - before.system) / elapsed
     return {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ class Far:
             [*LLMTOP, *words], env=self.environment, capture_output=True, text=True, timeout=30, check=True
         )
         return json.loads(done.stdout)
+
+    def commands(self) -> list[tuple[str, str]]:
+        """What operators asked, and who: as the ledger has it."""
+        path = self.folder / "home" / "runs" / self.run_id / "run.db"
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as ledger:
+            return ledger.execute("SELECT verb, origin FROM commands ORDER BY id").fetchall()
 
     def done(self) -> int:
         """Items that are done."""

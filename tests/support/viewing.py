@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import patch
 
 from fake_door import FakeDoor
 from textual import events
 from textual.keys import _character_to_key
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from llmtop_tui.app import DashboardApp, ViewOptions
@@ -60,9 +62,13 @@ class Viewer:
 
     async def _through(self, call: Callable[[Callable[[], None]], object]) -> None:
         passed = asyncio.Event()
+        pump: MessagePump = call.__self__  # type: ignore[attr-defined]
         call(passed.set)
-        with suppress(TimeoutError):  # a screen that was closed by the key answers no more
-            await asyncio.wait_for(passed.wait(), 0.2)
+        for _ in range(100):  # a screen that was closed by the key answers no more
+            with suppress(TimeoutError):
+                await asyncio.wait_for(passed.wait(), 0.01)
+            if passed.is_set() or pump._closing or pump._closed:
+                return
 
     async def answer(self, *keys: str) -> None:
         """Type into a dialog, later than what counts as typed ahead."""
@@ -85,6 +91,13 @@ class Viewer:
 
 
 @asynccontextmanager
+async def _quick_repeats() -> AsyncIterator[None]:
+    """What holds repeats of a key together is as long as it takes to press them here."""
+    with patch("llmtop_tui.session.REPEAT_S", 0.05):
+        yield
+
+
+@asynccontextmanager
 async def viewer(
     door: FakeDoor | None = None, size: tuple[int, int] = (120, 40), **options: Any
 ) -> AsyncIterator[Viewer]:
@@ -93,7 +106,7 @@ async def viewer(
     clock = Clock()
     chosen = ViewOptions(**{"origin": "me@here", "mouse": False, "glyphs": "utf8", **options})
     app = DashboardApp(chosen, Session(door, chosen, clock=clock))
-    async with app.run_test(size=size) as pilot:
+    async with _quick_repeats(), app.run_test(size=size) as pilot:
         view = Viewer(app, pilot, door, clock)
         await view.until(lambda: app.session is not None and app.session.snapshot is not None)
         app.redraw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -174,15 +175,17 @@ async def test_every_key_of_the_list_of_runs_does_something_there() -> None:
         opened.append(run_id)
         return FakeDoor()
 
-    for key, name in keys_of("runs"):
-        if key.action in LEAVING:
-            continue
-        options = ViewOptions(origin="me@here", mouse=False, glyphs="utf8")
-        app = DashboardApp(options, list_runs=list_runs, open_run=open_run)  # type: ignore[arg-type]
-        async with app.run_test(size=SIZE) as pilot:
-            view = Viewer(app, pilot, FakeDoor(), Clock())
-            await view.until(lambda app=app: len(app.screen.table.rows) == 40)  # type: ignore[misc]
-            await view.press(*["down"] * 12)
+    options = ViewOptions(origin="me@here", mouse=False, glyphs="utf8")
+    app = DashboardApp(options, list_runs=list_runs, open_run=open_run)  # type: ignore[arg-type]
+    async with app.run_test(size=SIZE) as pilot:
+        view = Viewer(app, pilot, FakeDoor(), Clock())
+        await view.until(lambda: len(app.screen.table.rows) == 40)  # type: ignore[attr-defined]
+        for key, name in keys_of("runs"):
+            if key.action in LEAVING:
+                continue
+            app.screen.table.cursor = 12  # type: ignore[attr-defined]
+            app.screen.say("")  # type: ignore[attr-defined]
+            app.screen.table.redraw()  # type: ignore[attr-defined]
             before = (*seen(view), len(opened))
             await view.press(name)
             for _ in range(20):
@@ -191,6 +194,22 @@ async def test_every_key_of_the_list_of_runs_does_something_there() -> None:
                 await pilot.pause(0.01)
             else:
                 idle.append(f"{name} ({key.action})")
-        await app.finish()
+            await back_to_the_list(view)
+    await app.finish()
 
     assert not idle, ", ".join(idle)
+
+
+async def back_to_the_list(view: Viewer) -> None:
+    """Close what a key has opened over the list of runs."""
+    app = view.app
+    for _ in range(3):
+        if app.session is not None:
+            await view.until(lambda: len(app.screen_stack) > 2)
+            app.open_tab("0")
+        elif len(app.screen_stack) > 2:
+            app.pop_screen()
+        elif app.screen.dialog.question is not None or app.screen.status._typing is not None:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.31)  # the dialog of this screen has the real clock
+            await view.press("escape")
+        await view.settle()

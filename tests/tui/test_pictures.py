@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,14 +21,24 @@ PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 @pytest.fixture(autouse=True)
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setitem(os.environ, "TZ", "UTC")
+    _in_utc(monkeypatch)
+
+
+def _in_utc(patch: pytest.MonkeyPatch) -> None:
+    patch.delenv("NO_COLOR", raising=False)
+    patch.setitem(os.environ, "TZ", "UTC")
     time.tzset()
 
 
-async def test_the_pictures_of_the_docs_are_svg_of_the_program_itself(tmp_path: Path) -> None:
-    written = await pictures.write_all(tmp_path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """All pictures, made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        _in_utc(patch)
+        yield asyncio.run(pictures.write_all(tmp_path_factory.mktemp("pictures")))
 
+
+def test_the_pictures_of_the_docs_are_svg_of_the_program_itself(written: list[Path]) -> None:
     names = {path.stem for path in written}
     assert {
         "overview-80x24",
@@ -40,9 +52,10 @@ async def test_the_pictures_of_the_docs_are_svg_of_the_program_itself(tmp_path: 
         text = path.read_text(encoding="utf-8")
         ElementTree.fromstring(text)
         assert "@font-face" not in text
-    overview = (tmp_path / "overview-120x40.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    folder = written[0].parent
+    overview = (folder / "overview-120x40.svg").read_text(encoding="utf-8").replace("&#160;", " ")
     assert "18:42:07" in overview
-    assert "Raise the budget?" in (tmp_path / "paused-80x24.svg").read_text(encoding="utf-8").replace(
+    assert "Raise the budget?" in (folder / "paused-80x24.svg").read_text(encoding="utf-8").replace(
         "&#160;", " "
     )
 
@@ -54,10 +67,8 @@ async def test_the_same_picture_twice_is_the_same_file() -> None:
     assert first == second
 
 
-async def test_the_pictures_in_the_docs_show_the_program_as_it_is(tmp_path: Path) -> None:
+def test_the_pictures_in_the_docs_show_the_program_as_it_is(written: list[Path]) -> None:
     """Where a screen was changed on purpose: `make pictures`, and look at them."""
-    written = await pictures.write_all(tmp_path)
-
     for path in written:
         kept = (PICTURES / path.name).read_text(encoding="utf-8")
         now = path.read_text(encoding="utf-8")

@@ -18,9 +18,10 @@ from slow_run import MAIN
 from terminal import Terminal
 
 
-@pytest.fixture
-def far(tmp_path: Path) -> Iterator[Far]:
-    run = Far(tmp_path)
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    """One run for all: no viewer can do it any harm, which is what the tests are about."""
+    run = Far(tmp_path_factory.mktemp("far"))
     yield run
     if psutil.pid_exists(run.pid):
         os.kill(run.pid, signal.SIGKILL)
@@ -59,6 +60,9 @@ def test_of_two_viewers_each_sees_what_the_other_did(far: Far) -> None:
         second.send(" ")
         first.wait_for(lambda: "RUNNING" in first.screen().text or "HELD" in first.screen().text, 10)
 
+    told = far.commands()[-2:]
+    assert [verb for verb, _ in told] == ["pause", "resume"]
+    assert all("@" in origin for _, origin in told)
     assert far.goes_on()
 
 
