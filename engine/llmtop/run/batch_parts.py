@@ -91,7 +91,6 @@ def batch_side(
         limits=_limits(jobs.provider.limits, settings),
         wall=run.wall,
     )
-    known = JobList()
     creator = Creator(
         jobs=known,
         provider=jobs.provider,
