@@ -260,6 +260,8 @@ async def test_a_job_is_created_with_the_window_of_the_config(
         ({"response": {"body": {"error": {"message": "x"}}}, "error": {"code": 1}}, "server_error", False),
         ({"response": {"status_code": 0, "request_id": "", "body": {}}}, "server_error", False),
         ({"error": {"message": "no", "code": 400}}, "bad_request", True),
+        ({"response": {"status_code": 200, "body": {"choices": [{"message": {"content": "Rain."}}]}},
+          "error": {"code": "server_error", "message": "no"}}, "server_error", False),
         ({"error": {"message": "no", "code": "429"}}, "rate_limit", False),
         ({"error": {"message": "no", "status_code": 503}}, "server_error", False),
         ({"error": {"message": "no", "type": "invalid_request_error"}}, "bad_request", True),

@@ -105,6 +105,67 @@ def test_a_refusal_and_two_choices_come_in_pieces_too(client: openai.OpenAI, sim
     assert "".join(chunk.choices[0].delta.refusal or "" for chunk in refused).startswith("I'm sorry")
 
 
+def test_the_sdk_asks_for_a_response_and_gets_the_same_answer(
+    client: openai.OpenAI, simulated: Simulated
+) -> None:
+    simulated.change(reasoning_tokens=7)
+    chat = client.chat.completions.create(
+        model="sim-small", messages=[{"role": "system", "content": "Be brief."}, user("Rain on the roof")]
+    )
+    response = client.responses.create(
+        model="sim-small", instructions="Be brief.", input="Rain on the roof", max_output_tokens=500
+    )
+
+    assert response.status == "completed"
+    assert response.output_text == chat.choices[0].message.content
+    assert [item.type for item in response.output] == ["reasoning", "message"]
+    assert response.usage is not None
+    assert chat.usage is not None
+    assert response.usage.total_tokens == chat.usage.total_tokens
+    assert response.usage.output_tokens_details.reasoning_tokens == 7
+
+
+def test_a_response_comes_in_pieces_and_ends_as_a_whole(client: openai.OpenAI, simulated: Simulated) -> None:
+    simulated.change(reasoning_tokens=7)
+    with client.responses.stream(model="sim-small", input="Rain on the roof") as stream:
+        said = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        final = stream.get_final_response()
+
+    assert "".join(said) == final.output_text
+    assert len(said) > 3
+    assert final.status == "completed"
+
+
+def test_a_response_is_cut_refused_structured_or_wrong_in_its_own_words(
+    client: openai.OpenAI, simulated: Simulated
+) -> None:
+    schema = {
+        "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    shaped = client.responses.create(
+        model="m",
+        input=[{"role": "user", "content": [{"type": "input_text", "text": "Rain"}]}],
+        text={"format": {"type": "json_schema", "name": "a", "schema": schema, "strict": True}},
+    )
+    cut = client.responses.create(model="m", input="Snow", max_output_tokens=3)
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.responses.create(model="m", input=[])
+    simulated.change(faults={"refusal": 1.0})
+    refused = client.responses.create(model="m", input="Hail")
+    simulated.change(faults={"error_choice": 1.0})
+    failed = client.responses.create(model="m", input="Sleet")
+
+    assert set(json.loads(shaped.output_text)) == {"title"}
+    assert cut.status == "incomplete"
+    assert cut.incomplete_details is not None
+    assert cut.incomplete_details.reason == "max_output_tokens"
+    assert wrong.value.param == "input"
+    assert refused.output[0].type == "message"
+    assert refused.output[0].content[0].type == "refusal"
+    assert (failed.status, failed.error.code if failed.error else "") == ("failed", "server_error")
+
+
 def test_the_sdk_lists_the_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["sim-small", "sim-large"]
     assert client.models.retrieve("sim-large").id == "sim-large"

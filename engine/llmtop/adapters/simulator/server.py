@@ -43,6 +43,7 @@ from llmtop.adapters.simulator.jobs import failure_of, reply
 from llmtop.adapters.simulator.models import model_body, models_body
 from llmtop.adapters.simulator.profile import Profile
 from llmtop.adapters.simulator.profiles import changed
+from llmtop.adapters.simulator.responses import RESPONSES
 from llmtop.adapters.simulator.service import Service, with_seed
 from llmtop.errors import ConfigError, UsageError
 
@@ -95,6 +96,7 @@ class SimulatedProvider:
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/messages"): self._chat,
             ("POST", "/v1/messages/count_tokens"): self._count,
+            ("POST", "/v1/responses"): self._respond,
             ("POST", "/chat/completions"): self._chat,
             ("GET", "/v1/models"): self._models,
             ("GET", "/v1beta/models"): self._models,
@@ -208,6 +210,11 @@ class SimulatedProvider:
         if outage is not None:
             return failure_of(request, outage, dialect, {})
         return await self._batches[dialect.name].handle(request)
+
+    async def _respond(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
+        if dialect.name in ("together", "mistral"):
+            return reply(*dialect.error(complaints.unknown_url(request.method, request.path)), {})
+        return await self._service.chat(request, RESPONSES)
 
     async def _generate(self, request: web.BaseRequest, model: str, what: str) -> web.StreamResponse:
         service = self._service

@@ -41,28 +41,31 @@ def openai_events(body: dict[str, Any], *, has_usage: bool) -> list[bytes]:
 def anthropic_events(message: dict[str, Any]) -> list[bytes]:
     """Return a message as events from `message_start` to `message_stop`; an error is one event."""
     if message["type"] == "error":
-        return [_named("error", message)]
+        return [named_event(message)]
     usage = message.get("usage")
     begun = {**message, "content": [], "stop_reason": None, "stop_details": None}
     if usage is not None:
         begun["usage"] = {**usage, "output_tokens": 1}
-    events = [_named("message_start", {"type": "message_start", "message": begun})]
+    events = [named_event({"type": "message_start", "message": begun})]
     for index, block in enumerate(message["content"]):
         kind = block["type"]
         name = "text" if kind == "text" else "thinking"
         start = {"type": "content_block_start", "index": index, "content_block": {**block, name: ""}}
-        events.append(_named("content_block_start", start))
+        events.append(named_event(start))
         deltas = [{"type": f"{name}_delta", name: piece} for piece in pieces(block[name])]
         if kind == "thinking":
             deltas.append({"type": "signature_delta", "signature": block["signature"]})
         events += [
-            _named("content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta})
-            for delta in deltas
+            named_event({"type": "content_block_delta", "index": index, "delta": delta}) for delta in deltas
         ]
-        events.append(_named("content_block_stop", {"type": "content_block_stop", "index": index}))
+        events.append(named_event({"type": "content_block_stop", "index": index}))
     ended = {name: message[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
     last = {"type": "message_delta", "delta": ended, "usage": usage or {"output_tokens": 0}}
-    return [*events, _named("message_delta", last), _named("message_stop", {"type": "message_stop"})]
+    return [
+        *events,
+        named_event(last),
+        named_event({"type": "message_stop"}),
+    ]
 
 
 def gemini_events(answer: dict[str, Any]) -> list[bytes]:
@@ -95,5 +98,6 @@ def _event(value: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
-def _named(name: str, value: dict[str, Any]) -> bytes:
-    return b"event: " + name.encode() + b"\n" + _event(value)
+def named_event(value: dict[str, Any]) -> bytes:
+    """Return an event that has its type as a name, too."""
+    return b"event: " + str(value["type"]).encode() + b"\n" + _event(value)

@@ -60,12 +60,15 @@ def _known(raw: RawReply) -> object:
 
 
 def line_reply(reads: Reads, row: Mapping[str, Any], number: int, now: float) -> LineReply | StrayLine:
-    """Read a line: good only with a status of 2xx, without an error, and with what an answer needs."""
+    """Read a line: good only with a status of 2xx, without an error, and with what an answer needs.
+
+    An answer with an error beside it is not taken: what is wrong with it cannot be seen.
+    """
     custom_id, response, error = row.get("custom_id"), row.get("response"), row.get("error")
     if not isinstance(custom_id, str):
         return StrayLine(number, "has no custom_id")
-    if isinstance(response, dict):
-        status = _status_in(response, error)
+    status = _status_in(response, error) if isinstance(response, dict) else 0
+    if isinstance(response, dict) and not (error and 200 <= status < 300):
         body, request_id = _body_of(response, error), response.get("request_id")
         return LineReply(custom_id, reply_of(reads, status, body, now, request_id))
     said = error if isinstance(error, dict) else {"message": error}
