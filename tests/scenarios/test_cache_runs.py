@@ -57,10 +57,17 @@ async def test_a_second_run_in_another_process_asks_nothing_and_has_the_same_ans
         asked, billed = server.books.received, server.books.billed_pusd
 
         second = await desk.llmtop("run", config, "--fresh", "--set", "output.path=second.jsonl")
+        shown, told = await desk.llmtop("show", "latest"), await desk.llmtop("show", "latest", "--json")
+        (plan,) = (await desk.llmtop("plan", config, "--json")).data
 
         assert (first.code, second.code) == (0, 0)
         assert asked == len(ids)
         assert server.books.received == asked
+        assert "cache      120 answers from the cache, 0 from identical requests, saved $" in shown.out
+        assert "(now 0)" in shown.out
+        assert (told.data["cache"]["hits"], told.data["cache"]["joined"]) == (120, 0)
+        assert Decimal(told.data["cache"]["saved_usd"]) * 10**12 == billed
+        assert any("the cache has none of the answers" in each for each in plan["assumptions"])
     results = desk.results(desk.folder / "second.jsonl")
     assert {result["id"]: result["output"] for result in results} == {
         key: result["output"] for key, result in bought.items()

@@ -52,6 +52,7 @@ class Workload:
     concurrency: int
     latency_s: float
     """Assumed for one request."""
+    has_cache: bool = False
     way: str = ""
     """Which way the config goes, and why, in a sentence; empty: realtime, as nobody said otherwise."""
 
@@ -260,6 +261,8 @@ def _assumptions(work: Workload) -> tuple[str, ...]:
         lines.append(
             f"an answer in a pack may take {each} tokens with its JSON: packing saves input, not output"
         )
+    if work.has_cache:
+        lines.append("the cache has none of the answers, and no two requests are the same")
     if work.prompt_bytes_total is None:
         lines.append("all prompts are on average like those that were sampled")
     if work.max_output_tokens is None:

@@ -51,6 +51,7 @@ def workload_of(config: RunConfig, source: Source, count: int, pricer: Pricer) -
         limits=config.limits,
         concurrency=config.execution.concurrency.start,
         latency_s=_ASSUMED_LATENCY_S,
+        has_cache=config.cache.enabled,
     )
 
 

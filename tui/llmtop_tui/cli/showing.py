@@ -43,6 +43,7 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[
         f"latency    {_percentiles(snapshot.latency.request)}",
     ]
     shown += [f"checks     {words}" for words in check_words(snapshot)]
+    shown += _spared(snapshot)
     shown += _money(snapshot)
     shown += _planned(snapshot)
     shown.append(f"held by    {_held(snapshot)}")
@@ -74,6 +75,11 @@ def as_object(
         "retries": flow.retries,
         "throttled_429": flow.throttled_429,
         "planned": _plan_object(snapshot),
+        "cache": {
+            "hits": flow.cache_hits,
+            "joined": flow.dup_joined,
+            "saved_usd": usd_exact(cost.saved_cache_pusd),
+        },
         "pack_check": {"checked": snapshot.packs.checked, "agreed": snapshot.packs.agreed},
         "max_cost_usd": usd_exact(cost.cap_pusd),
         "reserved_usd": usd_exact(cost.reserved_pusd),
@@ -107,6 +113,17 @@ def as_object(
 
 def _percentiles(these: Percentiles) -> str:
     return f"p50 {latency(these.p50)}, p95 {latency(these.p95)}, p99 {latency(these.p99)}"
+
+
+def _spared(snapshot: Snapshot) -> list[str]:
+    """Return what took no request; nothing for a run without any."""
+    flow = snapshot.throughput
+    if not (flow.cache_hits or flow.dup_joined):
+        return []
+    return [
+        f"cache      {count(flow.cache_hits)} answers from the cache, {count(flow.dup_joined)} from identical "
+        f"requests, saved {usd(snapshot.cost.saved_cache_pusd)}"
+    ]
 
 
 def _money(snapshot: Snapshot) -> list[str]:
