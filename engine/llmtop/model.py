@@ -251,6 +251,8 @@ class AttemptEnd:
     """Of a check: whether the item's answer alone agrees with the one in its pack; None: no check."""
     owed: tuple[tuple[int, int | None], ...] = ()
     """(seq, pico-dollars or None) of items that go on: shares of the cost, for results to come."""
+    asked_again: tuple[tuple[int, tuple[Mapping[str, Any], ...]], ...] = ()
+    """(seq, what the filters did) of answers that a filter rejected and whose items are asked again."""
 
 
 @value(frozen=True, slots=True)

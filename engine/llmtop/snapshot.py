@@ -249,7 +249,7 @@ class TunerView:
 
 @dataclass(frozen=True, slots=True)
 class FilterView:
-    """What one filter has done to the results of the run that are committed."""
+    """What one filter has done to the answers of the run."""
 
     name: str
     """What `use` calls it."""
@@ -260,7 +260,9 @@ class FilterView:
     changed: int = 0
     """Answers that it changed."""
     rejected: int = 0
-    """Answers that it rejected."""
+    """Answers that it rejected for good."""
+    asked_again: int = 0
+    """Answers that it rejected and whose items were asked again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _HEAD_CELLS = 22
 _RULES_SHOWN = 12
 _GAP = 2
+_ONLY_WHERE_SOME = frozenset({"asked again", "pending", "from the cache"})
 
 Row = tuple[str, list[str]]
 """What a row says, and a cell a run."""
@@ -58,6 +59,8 @@ def rows_of(runs: Sequence[ComparedRun]) -> list[Row]:
         row("done", lambda run: count(run.counts.done)),
         row("rejected", lambda run: count(run.counts.rejected)),
         *_kinds([run.rejected_by for run in runs]),
+        row("asked again", lambda run: count(sum(run.asked_again_by.values()))),
+        *_kinds([run.asked_again_by for run in runs]),
         row("failed", lambda run: count(run.counts.failed)),
         *_kinds([run.failed_by for run in runs]),
         row("pending", lambda run: count(run.counts.pending)),
@@ -80,7 +83,7 @@ def rows_of(runs: Sequence[ComparedRun]) -> list[Row]:
     ]
     if any(run.agreement and run.agreement.compared for run in runs):
         made.append(row("same as the first", _agreement))
-    return [line for line in made if line[0] not in ("pending", "from the cache") or set(line[1]) != {"0"}]
+    return [line for line in made if line[0] not in _ONLY_WHERE_SOME or set(line[1]) != {"0"}]
 
 
 def _kinds(found: Sequence[Mapping[str, int]]) -> list[Row]:

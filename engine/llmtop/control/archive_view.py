@@ -77,7 +77,7 @@ def archive_filters(reader: LedgerReader) -> tuple[FilterView, ...]:
     from llmtop.run.filtering import views_of  # all filters and what they need: for runs that have some
 
     names = [str(table.get("use", "")) if isinstance(table, dict) else "" for table in tables]
-    return views_of(names, reader.results_filtered())
+    return views_of(names, reader.results_filtered(), reader.asked_again())
 
 
 def _cost(record: RunRecord, totals: Totals) -> CostView:

@@ -56,6 +56,8 @@ class ComparedRun:
     counts: RunCounts
     rejected_by: Mapping[str, int]
     """Rule -> items, most frequent first."""
+    asked_again_by: Mapping[str, int]
+    """Rule -> answers that it rejected and whose items were asked again, most frequent first."""
     failed_by: Mapping[str, int]
     """Kind of error -> items, most frequent first."""
     elapsed_s: float
@@ -166,6 +168,7 @@ def _compared(
         state=state_at_rest(record, pid),
         counts=totals.counts,
         rejected_by=reader.rejected_by(),
+        asked_again_by=reader.asked_again_by(),
         failed_by=reader.failed_by(),
         elapsed_s=elapsed_s,
         items_per_s=finished / elapsed_s if finished and elapsed_s > 0 else None,

@@ -80,6 +80,10 @@ class RunFilters:
         """Count what the filters did to a committed result."""
         self._counts.add(result.filters)
 
+    def count_again(self, trail: Iterable[Any]) -> None:
+        """Count an answer that was rejected, and whose item is asked again."""
+        self._counts.add(trail, is_asked_again=True)
+
     def restore(self, lines: Iterable[bytes]) -> None:
         """Count and remember the ledger's results: its lines, those that filters touched at least.
 
@@ -106,9 +110,14 @@ class RunFilters:
             pool.close()
 
 
-def views_of(names: Sequence[str], lines: Iterable[bytes]) -> tuple[FilterView, ...]:
-    """Return what the filters of these names did to stored results, where no chain is at hand."""
+def views_of(names: Sequence[str], lines: Iterable[bytes], again: Iterable[Any]) -> tuple[FilterView, ...]:
+    """Return what the filters of these names did to stored results, where no chain is at hand.
+
+    `again`: what they did to answers whose items were asked again.
+    """
     counts = FilterCounts(names)
+    for trail in again:
+        counts.add(trail, is_asked_again=True)
     for line in lines:
         counts.add(orjson.loads(line).get("filters", ()))
     return _views(counts)
@@ -116,7 +125,9 @@ def views_of(names: Sequence[str], lines: Iterable[bytes]) -> tuple[FilterView, 
 
 def _views(counts: FilterCounts) -> tuple[FilterView, ...]:
     return tuple(
-        FilterView(name, at + 1, counts.hits[at], counts.changed[at], counts.rejected[at])
+        FilterView(
+            name, at + 1, counts.hits[at], counts.changed[at], counts.rejected[at], counts.asked_again[at]
+        )
         for at, name in enumerate(counts.names)
     )
 

@@ -289,6 +289,8 @@ def _filters(checked: Checked, folder: Path | None) -> RunFilters | None:
     if folder is not None:
         with LedgerReader(folder) as reader:
             filters.restore(reader.results() if filters.wants_all else reader.results_filtered())
+            for trail in reader.asked_again():
+                filters.count_again(trail)
     return filters
 
 

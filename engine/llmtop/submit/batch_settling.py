@@ -169,7 +169,11 @@ class LineSettler:
         answered = {member.item.seq for member, _ in outputs}
         items = [(seq, "answered" if seq in answered else "missing_in_pack") for seq in shares]
         results = [result for result in judged if result is not None]
-        end = replace(end, owed=owed_by(shares, [result.seq for result in results]))
+        end = replace(
+            end,
+            owed=owed_by(shares, [result.seq for result in results]),
+            asked_again=self._sieve.asked_again(),
+        )
         self._put(job, lines, work, items, attempt, end, results)
 
     def _judged(

@@ -11,6 +11,9 @@ from llmtop.policy.filters import ChainResult, Rejection
 from llmtop.submit.landing import answer_in
 from llmtop.submit.work import Exchange, Work
 
+Trail = tuple[Mapping[str, Any], ...]
+"""What each filter that did something did to an output."""
+
 
 class Filtering(Protocol):
     """The filters of one run, with what they count and remember."""
@@ -28,6 +31,9 @@ class Filtering(Protocol):
     def count(self, result: Result) -> None:
         """Count a result that is committed."""
 
+    def count_again(self, trail: Trail) -> None:
+        """Count an answer that was rejected, and whose item is asked again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -36,7 +42,7 @@ class Judged:
     output: Any
     status: ItemStatus = "done"
     error: ItemError | None = None
-    trail: tuple[Mapping[str, Any], ...] = ()
+    trail: Trail = ()
     again: Rejection | None = None
     """Why the item is asked once more; None: it is not."""
 
@@ -47,6 +53,7 @@ class Sieve:
     def __init__(self, filters: Filtering | None, exchange: Exchange) -> None:
         self.filters = filters
         self._exchange = exchange
+        self._again: list[tuple[int, Trail]] = []
         self._seen: dict[int, ChainResult] = {}
         """By seq: what slow filters have said, until the answer is taken in."""
 
@@ -88,4 +95,12 @@ class Sieve:
             return Judged(seen.output, trail=seen.trail)
         again = seen.rejected_by if seen.rejected_by.is_asked_again(member.asks) else None
         error = ItemError("filtered", seen.rejected_by.message)
+        if again is not None and self.filters is not None:
+            self.filters.count_again(seen.trail)
+            self._again.append((member.item.seq, seen.trail))
         return Judged(seen.output, "rejected", error, seen.trail, again)
+
+    def asked_again(self) -> tuple[tuple[int, Trail], ...]:
+        """Return what the ledger has to keep of the answers that were judged since the last call."""
+        again, self._again = tuple(self._again), []
+        return again

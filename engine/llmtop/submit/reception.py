@@ -143,20 +143,9 @@ class Reception:
         self._meters.answered(now, latency_s, usage)
         if answer.usage is not None:
             self._estimator.learn(len(work.wire.body), usage, items)
-        flight.lease.finish(
-            Report(
-                outcome=Outcome.OK if len(outputs) == items else Outcome.PARTIAL,
-                latency_s=latency_s,
-                limits=answer.limits,
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                items=items,
-                items_ok=len(outputs),
-                cost_pusd=cost,
-            )
-        )
         shares = shares_of(work, outputs, usage, cost, round(latency_s * 1000))
         if work.is_check:
+            self._finish(flight, answer, outputs, 0, usage, cost, latency_s)
             is_same = self.checks.compare(work, outputs[0][1])
             end = end_of_answer(flight.attempt, answer, at, latency_s, usage, cost, body, is_same)
             self.settlement.finish(flight, [], end, usage, cost, latency_s)
@@ -171,12 +160,41 @@ class Reception:
             for member, output in outputs
         ]
         results = [result for result in judged if result is not None]
+        done = sum(result.status == "done" for result in results)
+        self._finish(flight, answer, outputs, len(outputs) - done, usage, cost, latency_s)
         if len(results) < items:
-            end = replace(end, owed=owed_by(shares, [result.seq for result in results]))
+            owed = owed_by(shares, [result.seq for result in results])
+            end = replace(end, owed=owed, asked_again=self.sieve.asked_again())
         self.settlement.finish(flight, results, end, usage, cost, latency_s)
         for member, output in outputs if work.parts else ():
             if (check := self.checks.of(member, output, now)) is not None:
                 self.on_again(check, 0.0)
+
+    def _finish(
+        self,
+        flight: Flight,
+        answer: Answer,
+        outputs: list[tuple[Work, Any]],
+        rejected: int,
+        usage: Usage,
+        cost: int | None,
+        latency_s: float,
+    ) -> None:
+        """Give the lease back, with what the request brought."""
+        items = len(flight.work.members)
+        flight.lease.finish(
+            Report(
+                outcome=Outcome.OK if len(outputs) == items else Outcome.PARTIAL,
+                latency_s=latency_s,
+                limits=answer.limits,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                items=items,
+                items_ok=len(outputs),
+                items_rejected=rejected,
+                cost_pusd=cost,
+            )
+        )
 
     def _judged(
         self, flight: Flight, answer: Answer, member: Work, output: Any, share: Share, at: float

@@ -382,3 +382,26 @@ def test_a_hundred_thousand_answers_cost_little_and_memory_stays_bounded() -> No
     assert time.process_time() - start < 10.0
     assert len(tuner.journal.records) <= 2000
     assert tuner.traffic.in_flight <= 61
+
+
+@pytest.mark.parametrize("are_rejected", [False, True])
+def test_packs_whose_answers_filters_reject_shrink_and_nothing_else_moves(are_rejected: bool) -> None:
+    tuner = tuner_of(Range(8, 8, 8), packs=Range(1, 16, 64))
+    now = 0.0
+    for _ in range(3000):
+        size = tuner.choose_pack()
+        flight = tuner.departed(now, 1, 100.0 * size)
+        now += 1.0
+        bad = max(0, size - max(1, 16 - size)) if are_rejected else 0
+        latency_s = 1.0 + 0.02 * size
+        tuner.answered(
+            now,
+            flight,
+            Report(outcome=Outcome.OK, latency_s=latency_s, items=size, items_ok=size, items_rejected=bad),
+        )
+        tuner.tick(now)
+
+    sizes = [record for record in flush(tuner) if record.what == "pack"]
+    assert sizes
+    assert (tuner.packs.leader <= 10) == are_rejected
+    assert tuner.concurrency == 8

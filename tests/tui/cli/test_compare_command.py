@@ -24,6 +24,7 @@ RUN = ComparedRun(
     state="finished",
     counts=RunCounts(50, done=44, rejected=4, failed=2),
     rejected_by={"scripts": 3, "length": 1},
+    asked_again_by={},
     failed_by={"truncated": 2},
     elapsed_s=25.0,
     items_per_s=2.0,

@@ -80,6 +80,7 @@ def _as_object(run: ComparedRun) -> dict[str, Any]:
             "pending": run.counts.pending,
         },
         "rejected_by": dict(run.rejected_by),
+        "asked_again_by": dict(run.asked_again_by),
         "failed_by": dict(run.failed_by),
         "elapsed_s": run.elapsed_s,
         "items_per_s": run.items_per_s,
@@ -117,6 +118,6 @@ def _flat(found: dict[str, Any]) -> dict[str, str]:
     counts, agreement = found["counts"], found["agreement"] or {}
     flat = {name: value for name, value in found.items() if name not in ("counts", "agreement")}
     flat |= {**counts, "agreement": agreement.get("share"), "agreement_compared": agreement.get("compared")}
-    for name in ("rejected_by", "failed_by"):
+    for name in ("rejected_by", "asked_again_by", "failed_by"):
         flat[name] = " ".join(f"{kind}:{number}" for kind, number in found[name].items())
     return {name: "" if value is None else str(value) for name, value in flat.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmtop.cleaning import clean
 from llmtop.model import Decision
-from llmtop.snapshot import ErrorKind, Percentiles, Snapshot
+from llmtop.snapshot import ErrorKind, FilterView, Percentiles, Snapshot
 from llmtop_tui.cli.printing import Column, table, terminal_width
 from llmtop_tui.figures import date_and_clock, usd, usd_exact, utc
 from llmtop_tui.format import UNKNOWN, age, clock, count, done_percent, latency
@@ -46,6 +46,7 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[
     shown += _spared(snapshot)
     shown += _money(snapshot)
     shown += _planned(snapshot)
+    shown += [_filter(each) for each in snapshot.filters]
     shown.append(f"held by    {_held(snapshot)}")
     shown.append(f"output     {clean(snapshot.output_path, limit=4096) or 'the ledger only'}")
     shown += [f"warning    {clean(warning, limit=300)}" for warning in snapshot.warnings]
@@ -75,6 +76,17 @@ def as_object(
         "retries": flow.retries,
         "throttled_429": flow.throttled_429,
         "planned": _plan_object(snapshot),
+        "filters": [
+            {
+                "use": each.name,
+                "place": each.place,
+                "hits": each.hits,
+                "changed": each.changed,
+                "rejected": each.rejected,
+                "asked_again": each.asked_again,
+            }
+            for each in snapshot.filters
+        ],
         "cache": {
             "hits": flow.cache_hits,
             "joined": flow.dup_joined,
@@ -117,12 +129,12 @@ def _percentiles(these: Percentiles) -> str:
 
 def _spared(snapshot: Snapshot) -> list[str]:
     """Return what took no request; nothing for a run without any."""
-    flow = snapshot.throughput
+    flow, saved = snapshot.throughput, usd(snapshot.cost.saved_cache_pusd)
     if not (flow.cache_hits or flow.dup_joined):
         return []
     return [
-        f"cache      {count(flow.cache_hits)} answers from the cache, {count(flow.dup_joined)} from identical "
-        f"requests, saved {usd(snapshot.cost.saved_cache_pusd)}"
+        f"cache      {count(flow.cache_hits)} answers from the cache, "
+        f"{count(flow.dup_joined)} from identical requests, saved {saved}"
     ]
 
 
@@ -142,6 +154,13 @@ def _money(snapshot: Snapshot) -> list[str]:
         f"{count(cost.output_tokens)} out ({count(cost.reasoning_tokens)} reasoning)"
     )
     return found
+
+
+def _filter(each: FilterView) -> str:
+    return (
+        f"filter     {clean(each.name, limit=40)}: hits {count(each.hits)}, changed {count(each.changed)}, "
+        f"rejected {count(each.rejected)}, asked again {count(each.asked_again)}"
+    )
 
 
 def _planned(snapshot: Snapshot) -> list[str]:

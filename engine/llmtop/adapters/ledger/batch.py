@@ -6,6 +6,7 @@ loop, so rows go in by the hundred per statement and not one by one.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -82,6 +83,7 @@ _OWED = Statement(
     2,
     "ON CONFLICT (seq) DO UPDATE SET cost_pusd = owed.cost_pusd + excluded.cost_pusd",
 )
+_ASKED_AGAIN = insert("asked_again", "attempt_id", "seq", "filters")
 _RESPONSES = insert("responses", "attempt_id", "body", "body_bytes")
 _RESULTS = insert(
     "results",
@@ -93,7 +95,19 @@ _LINES = insert("lines", "seq", "line")
 _DECISIONS = insert("decisions", "at", "what", "old", "new", "why", "origin")
 _COMMANDS = insert("commands", "at", "verb", "origin", "arguments", "is_ok", "message")
 _STATEMENTS = (
-    *(_ATTEMPTS, _PACKED, _ENDS, _CHECKS, _OWED, _RESPONSES, _RESULTS, _LINES, _DECISIONS, _COMMANDS),
+    *(
+        _ATTEMPTS,
+        _PACKED,
+        _ENDS,
+        _CHECKS,
+        _OWED,
+        _ASKED_AGAIN,
+        _RESPONSES,
+        _RESULTS,
+        _LINES,
+        _DECISIONS,
+        _COMMANDS,
+    ),
 )
 
 
@@ -174,6 +188,10 @@ class Batch:
         if end.is_same is not None:
             self._rows[_CHECKS].append((end.id, end.is_same))
         self._rows[_OWED].extend(end.owed)
+        self._rows[_ASKED_AGAIN].extend(
+            (end.id, seq, storable(json.dumps(trail, ensure_ascii=False, default=str)))
+            for seq, trail in end.asked_again
+        )
         if end.body is not None:
             self._rows[_RESPONSES].append((end.id, end.body[:KEPT_BODY_BYTES], len(end.body)))
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
+from llmtop.adapters.ledger.past import read_asked_again
 
 _ROWS_A_READ = 2000
 _LINES_A_READ = 500
@@ -103,6 +104,21 @@ class ComparisonReader:
                 if rule in counts or len(counts) < _RULES_AT_MOST:
                     counts[rule] += 1
         return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
+
+    def asked_again_by(self) -> dict[str, int]:
+        """Count answers that were rejected and asked again by the rule that said no, most frequent first."""
+        counts: Counter[str] = Counter()
+        after = 0
+        while True:
+            with in_words(self.path):
+                found = read_asked_again(self._connection, after, _LINES_A_READ)
+            for _, trail in found:
+                rule = _rule({"filters": trail})
+                if rule in counts or len(counts) < _RULES_AT_MOST:
+                    counts[rule] += 1
+            if len(found) < _LINES_A_READ:
+                return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
+            after = found[-1][0]
 
     def outputs(self) -> Iterator[tuple[int, Any]]:
         """Yield (seq, output) of every item that is done, in input order."""

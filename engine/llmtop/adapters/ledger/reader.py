@@ -12,6 +12,7 @@ from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_data
 from llmtop.adapters.ledger.intake import ItemPlace
 from llmtop.adapters.ledger.jobs import read_jobs
 from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
+from llmtop.adapters.ledger.past import read_asked_again
 from llmtop.adapters.ledger.records import RunRecord, Totals
 from llmtop.adapters.ledger.totals import read_counts, read_plan, read_record, read_totals
 from llmtop.batch_jobs import BatchRecord
@@ -144,6 +145,17 @@ class LedgerReader:
                     (_HAS_FILTERS, after, _LINES_A_READ),
                 ).fetchall()
             yield from (line for _, line in rows if line is not None)
+            if len(rows) < _LINES_A_READ:
+                return
+            after = rows[-1][0]
+
+    def asked_again(self) -> Iterator[list[Any]]:
+        """Yield what the filters did to each answer that one of them rejected, with its item asked again."""
+        after = 0
+        while True:
+            with in_words(self.path):
+                rows = read_asked_again(self._connection, after, _LINES_A_READ)
+            yield from (trail for _, trail in rows)
             if len(rows) < _LINES_A_READ:
                 return
             after = rows[-1][0]

@@ -200,7 +200,26 @@ _OWED = (
 _LINES = ("CREATE INDEX batch_items_by_line ON batch_items (batch, custom_id)",)
 """So that the items of a job's request are found by its name: a pack has several."""
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _CACHE, _CHECKS, _BATCHES, _MEMBERS, _OWED, _LINES)
+_ASKED_AGAIN = (
+    """CREATE TABLE asked_again (
+        attempt_id BIGINT NOT NULL,
+        seq BIGINT NOT NULL,
+        filters TEXT NOT NULL
+    )""",
+)
+ASKED_AGAIN_VERSION = 8
+"""From this version on answers are known that a filter rejected and whose items were asked again."""
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _CACHE,
+    _CHECKS,
+    _BATCHES,
+    _MEMBERS,
+    _OWED,
+    _LINES,
+    _ASKED_AGAIN,
+)
 """Step n brings a file from version n to version n + 1."""
 
 

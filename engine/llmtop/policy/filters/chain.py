@@ -198,15 +198,23 @@ class FilterCounts:
         self.hits = [0] * len(names)
         self.changed = [0] * len(names)
         self.rejected = [0] * len(names)
+        self.asked_again = [0] * len(names)
 
-    def add(self, trail: Iterable[Any]) -> None:
-        """Count what the filters did to one output; what is of another chain is left out."""
+    def add(self, trail: Iterable[Any], *, is_asked_again: bool = False) -> None:
+        """Count what the filters did to one output; what is of another chain is left out.
+
+        `is_asked_again`: its item was asked again, so that the rejection is not the last word.
+        """
         for entry in trail:
             if self._is_ours(entry):
                 place = entry["place"] - 1
                 self.hits[place] += entry.get("hits", 0)
-                counts = self.rejected if "reason" in entry else self.changed
-                counts[place] += 1
+                if "reason" not in entry:
+                    self.changed[place] += 1
+                elif is_asked_again:
+                    self.asked_again[place] += 1
+                else:
+                    self.rejected[place] += 1
 
     def _is_ours(self, entry: Any) -> bool:
         place = entry.get("place") if isinstance(entry, Mapping) else None

@@ -163,7 +163,8 @@ class Tuner:
     def _weigh_pack(self, now: float, report: Report, tokens: float) -> None:
         binding = Binding(self.slots.limit, self.requests.binding, self.tokens.binding)
         cost = float(report.cost_pusd or 0)
-        moved = self.packs.answered(report.items, report.items_ok, report.latency_s, cost, tokens, binding)
+        good = report.items_ok - report.items_rejected
+        moved = self.packs.answered(report.items, good, report.latency_s, cost, tokens, binding)
         if moved is not None and not self.is_pack_pinned:
             self.journal.note(now, "pack", *moved)
 

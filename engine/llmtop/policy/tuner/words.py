@@ -30,7 +30,9 @@ class Report:
     output_tokens: float = 0.0
     items: int = 1
     items_ok: int = 1
-    """Items whose answer had the right form; what a filter thinks of it does not count."""
+    """Items whose answer had the right form."""
+    items_rejected: int = 0
+    """Of these, those that a filter rejected: only the size of packs answers for it."""
     cost_pusd: int | None = None
 
     @property
