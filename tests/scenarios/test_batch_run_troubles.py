@@ -12,7 +12,8 @@ from batch_runs import JOBS, PROVIDERS, batch_config, finishes, jobs_of, until_t
 from whole_runs import Desk, each_once, simulator
 
 from llmtop.adapters.simulator import SimulatedProvider
-from llmtop.model import Command
+from llmtop.batch_jobs import FetchBroken
+from llmtop.model import Command, ItemError, Outcome, ProviderError
 from llmtop.policy import batching
 
 
@@ -114,6 +115,33 @@ async def test_a_job_that_the_provider_forgets_is_given_up_after_a_while_and_ask
         assert desk.written_ids() == each_once(ids)
         assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(10,)]
         assert sum(server.books.batches_created.values()) == 1  # since it forgot
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_results_that_an_outage_keeps_back_are_waited_for_and_not_bought_again(
+    desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_LOST_AFTER_S", 0.1)
+    ids = desk.items(10)
+    kept, failures = JOBS[kind].fetch, 0
+
+    async def fetch(self: Any, batch: Any) -> AsyncIterator[Any]:
+        nonlocal failures
+        failures += 1
+        if failures <= 5:
+            raise FetchBroken(
+                ProviderError(error=ItemError("server_error", "down", 503), outcome=Outcome.FAULT)
+            )
+        async for line in kept(self, batch):
+            yield line
+
+    monkeypatch.setattr(JOBS[kind], "fetch", fetch)
+    async with simulator(batch_s=0.02) as server:
+        run = await finishes(desk, batch_config(desk, server, kind))
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
 
 
 # -- who may not ask any more ------------------------------------------------------------------
@@ -299,3 +327,54 @@ async def test_a_provider_that_is_down_for_too_long_ends_the_run_and_nothing_is_
         assert (await finishes(desk, config)).exit_code == 0
         assert desk.written_ids() == each_once(ids)
         assert sum(server.books.batches_created.values()) == 1
+
+
+# -- a deadline --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_at_the_deadline_jobs_are_ended_and_no_more_are_made_and_the_rest_goes_in_realtime(
+    desk: Desk, kind: str
+) -> None:
+    ids = desk.items(30)
+    late: dict[str, Any] = {"spill": "realtime", "deadline": "400ms", "max_requests": 10}
+    async with simulator(batch_s=60) as server:
+        run = await finishes(desk, batch_config(desk, server, kind, batch=late | {"max_enqueued_tokens": 1}))
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert is_each_its_own(desk.results())
+        assert {each["via"] for each in desk.results()} == {"realtime"}
+        assert sum(server.books.batches_created.values()) == 1
+        assert max(server.books.served_ids.values()) == 1
+
+
+async def test_who_comes_back_after_the_deadline_makes_no_job_and_ends_those_that_are_out(
+    desk: Desk,
+) -> None:
+    ids = desk.items(30)
+    late: dict[str, Any] = {"spill": "realtime", "deadline": "500ms", "max_requests": 10}
+    async with simulator(batch_s=60) as server:
+        config = batch_config(desk, server, batch=late | {"max_enqueued_tokens": 1})
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: any(job.record.batch_id for job in jobs_of(run).jobs))
+            run.stop_now()
+        await asyncio.sleep(0.5)  # the deadline is a moment on the wall clock
+        assert (await finishes(desk, config)).exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+        assert max(server.books.served_ids.values()) == 1
+
+
+async def test_a_run_that_is_throttled_past_the_deadline_makes_no_job_of_it_and_ends(desk: Desk) -> None:
+    desk.items(10)
+    async with simulator(batch_s=60, requests_per_second=0.001, burst=1) as server:
+        config = batch_config(
+            desk, server,
+            execution={"mode": "realtime"},
+            batch={"spill": "both", "deadline": "300ms"},
+            retry={"give_up_throttled_after": "300ms", "max_wait": "50ms"},
+        )  # fmt: skip
+        run = await finishes(desk, config)
+        assert run.exit_code == 3
+        assert run.standing.halt is not None
+        assert run.standing.halt.reason == "throttled"

@@ -216,7 +216,7 @@ class BatchConfig:
     spill: Literal["none", "realtime", "both"] = "none"
     """`realtime`: what expired or failed is finished in realtime. `both`: the reverse too."""
     deadline: float | None = None
-    """Seconds from the run's first start; then jobs are ended, and their rest is asked again (`spill`)."""
+    """Seconds from the run's first start; then jobs are ended, and the rest goes in realtime (`spill`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

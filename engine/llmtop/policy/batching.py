@@ -22,6 +22,8 @@ _POLL_PART_OF_REST = 0.5
 _CLOCKS_DIFFER_S = 60.0
 _LOOKS_TO_BE_SURE = 4
 _LOST_AFTER_S = 600.0
+_UNREADABLE_AFTER_S = 86_400.0
+_GONE_LOOKS = 6
 _SOON_S = 86400.0
 AUTO_ITEMS = 1000
 """From so many items on `auto` takes the batch API."""
@@ -128,6 +130,14 @@ class Patience:
     def eased(self) -> None:
         """Something was taken, or what fills the queue is our own: the row is over."""
         self.refusals = 0
+
+
+def are_results_lost(first_failed_at: float, now: float, looks: int, *, is_gone: bool) -> bool:
+    """Whether results that could not be read `looks` times will never be. `is_gone`: the last said 404.
+
+    They are paid for: an outage, or a file that breaks off, is waited for as long as a job may take.
+    """
+    return looks >= _GONE_LOOKS if is_gone else now - first_failed_at >= _UNREADABLE_AFTER_S
 
 
 def is_lost(first_missed_at: float | None, now: float) -> bool:

@@ -71,9 +71,10 @@ def batch_side(
     own = LedgerJobBooks(ledger, run.opened.source, books)
     known = JobList()
     which: Literal["free", "fresh"] = "fresh" if is_spilling else "free"
+    deadline_at = _deadline_at(run)
     rng = random.Random(run.id)
     packer = JobPacker(
-        feed=LedgerFeed(run.opened.source, ledger, which),
+        feed=LedgerFeed(run.opened.source, ledger, lambda: which),
         exchange=exchange,
         item_of=own.item,
         size=lambda: packs.size,
@@ -117,14 +118,13 @@ def batch_side(
         wall=run.wall,
     )
     receiver = BatchReceiver(provider=jobs.provider, books=own, settler=settler)
-    started_at = run.opened.record.started_at or run.wall()
     follower = Follower(
         jobs=known,
         provider=jobs.provider,
         books=own,
         receiver=receiver,
         poll_interval_s=settings.poll_interval,
-        deadline_at=None if settings.deadline is None else started_at + settings.deadline,
+        deadline_at=deadline_at,
         rng=rng,
         on_halt=run.halted,
         on_news=run.heard,
@@ -140,6 +140,7 @@ def batch_side(
         settler=settler,
         settlement=settlement,
         patience_s=run.config.retry.give_up_throttled_after,
+        deadline_at=deadline_at,
         on_halt=run.halted,
         on_news=run.heard,
         clock=run.clock,
@@ -156,6 +157,14 @@ def batch_side(
         on_news=run.heard,
         wall=run.wall,
     )
+
+
+def _deadline_at(run: Run) -> float | None:
+    """Return when jobs end for the rest to go in realtime (wall clock); None: never, or it could not."""
+    settings = run.config.batch
+    if settings.deadline is None or settings.spill == "none":
+        return None
+    return (run.opened.record.started_at or run.wall()) + settings.deadline
 
 
 def _limits(said: BatchLimits, settings: BatchConfig) -> JobLimits:

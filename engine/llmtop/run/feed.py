@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from llmtop.adapters.ledger import Ledger, Pending
 from llmtop.adapters.sources import Source
@@ -12,9 +12,12 @@ _PAGE = 1000
 
 
 class LedgerFeed:
-    """Fits `submit.work.Feed`. A pass goes once through the source; `refill` begins another."""
+    """Fits `submit.work.Feed`. A pass goes once through the source; `refill` begins another.
 
-    def __init__(self, source: Source, ledger: Ledger, which: Pending) -> None:
+    `which` is asked for each page: what is taken may change while the run goes.
+    """
+
+    def __init__(self, source: Source, ledger: Ledger, which: Callable[[], Pending]) -> None:
         self._source = source
         self._ledger = ledger
         self._which = which
@@ -32,7 +35,7 @@ class LedgerFeed:
 
     def refill(self) -> bool:
         """Begin a pass over what is without a result now; False where there is nothing."""
-        if not self._ledger.pending(-1, 1, self._which):
+        if not self._ledger.pending(-1, 1, self._which()):
             return False
         self._last_sent = self._ledger.last_sent()
         self._items = self._source.items(self._wanted())
@@ -40,6 +43,6 @@ class LedgerFeed:
 
     def _wanted(self) -> Iterator[int]:
         after = -1
-        while page := self._ledger.pending(after, _PAGE, self._which):
+        while page := self._ledger.pending(after, _PAGE, self._which()):
             yield from page
             after = page[-1]

@@ -124,7 +124,7 @@ def assemble(
     reception.checks = PackChecks(exchange, share, run.id, checked=totals.checked, agreed=totals.agreed)
     packs = RunPacks(run.lane, config.execution.items_per_request)
     packer = reception.packer = Packer(exchange, lambda: packs.size, packs.choose)
-    way = way_of(config, run.counts.total, pricer, has_batches=jobs is not None)
+    way = way_of(config, run.counts.total, pricer, has_batches=jobs is not None, spent_s=_spent_s(run))
     submitter: RealtimeSubmitter | BatchSubmitter | BothWays
     batches: BatchSubmitter | None = None
     is_batch = way.mode == "batch"
@@ -148,7 +148,11 @@ def assemble(
     if batches is not None and is_batch and config.batch.spill == "none":
         submitter = batches
     else:
-        which: Pending = "spilled" if is_batch else "free"
+
+        def which() -> Pending:
+            """What jobs leave over; and all that is in none, once no more are made."""
+            return "spilled" if is_batch and batches is not None and not batches.is_late else "free"
+
         realtime = RealtimeSubmitter(
             feed=LedgerFeed(run.opened.source, run.ledger, which),
             line=line,
@@ -180,6 +184,12 @@ def assemble(
         batches=batches,
         way=way,
     )
+
+
+def _spent_s(run: Run) -> float:
+    """Return how long ago the run began."""
+    started_at = run.opened.record.started_at
+    return 0.0 if started_at is None else max(0.0, run.wall() - started_at)
 
 
 def _all(*told: Callable[[], None]) -> Callable[[], None]:

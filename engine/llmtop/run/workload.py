@@ -68,15 +68,21 @@ def plan_view(config: RunConfig, source: Source, count: int, pricer: Pricer) -> 
     )
 
 
-def way_of(config: RunConfig, items: int, pricer: Pricer, *, has_batches: bool = True) -> Way:
-    """Return which way a run of so many items goes; with the reason where `auto` chooses."""
+def way_of(
+    config: RunConfig, items: int, pricer: Pricer, *, has_batches: bool = True, spent_s: float = 0.0
+) -> Way:
+    """Return which way a run of so many items goes; with the reason where `auto` chooses.
+
+    `spent_s`: of the time until the deadline.
+    """
+    deadline = config.batch.deadline
     if config.execution.mode != "auto":
         return Way(config.execution.mode, "")
     return choose_way(
         items,
         has_batches=has_batches,
         batch_factor=pricer.batch_factor,
-        deadline_s=config.batch.deadline,
+        deadline_s=None if deadline is None else max(0.0, deadline - spent_s),
         window_s=config.batch.completion_window,
         has_checks=config.execution.pack_check > 0,
     )

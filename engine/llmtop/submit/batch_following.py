@@ -14,7 +14,7 @@ from typing import Literal
 
 from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch, failure_of
 from llmtop.model import ItemError, ProviderError
-from llmtop.policy.batching import backoff, is_lost, poll_delay
+from llmtop.policy.batching import are_results_lost, backoff, is_lost, poll_delay
 from llmtop.submit.batch_receiving import BatchReceiver, gone, unbilled
 from llmtop.submit.batch_work import Job, JobBooks, JobList
 from llmtop.submit.work import Halt
@@ -93,8 +93,9 @@ class Follower:
                     job.next_poll_at = None
                     return said
             else:
-                self._missed(job, said, at)
-                if is_lost(job.missed_at, at):
+                now = asyncio.get_running_loop().time()
+                self._missed(job, said, now)
+                if is_lost(job.missed_at, now):
                     return None
             await self._until(job, self._delay(job, at))
 
@@ -108,12 +109,12 @@ class Follower:
         self._on_news(job.name, "its end is asked for")
         job.is_cancel_wanted = isinstance(said, ProviderError) and said.error.http_status != 409
 
-    def _missed(self, job: Job, error: ProviderError, at: float) -> None:
+    def _missed(self, job: Job, error: ProviderError, now: float) -> None:
         """A look that failed is weather, until it has lasted for long."""
         job.failures += 1
         job.note = error.error.message
         if error.error.http_status in (404, 410):
-            job.missed_at = at if job.missed_at is None else job.missed_at
+            job.missed_at = now if job.missed_at is None else job.missed_at
         if error.outcome.is_stop and error.error.http_status != 404:
             self._refused(error)
 
@@ -161,7 +162,8 @@ class Follower:
 
     async def _read_once(self, job: Job, remote: RemoteBatch, *, takes_errors: bool = False) -> int | None:
         """Read the results to their end, however often they break off; None: they cannot be had any more."""
-        failures, since = 0, self._wall()
+        loop = asyncio.get_running_loop()
+        failures, since = 0, loop.time()
         while True:
             try:
                 return await self._receiver.read(job, remote, takes_errors=takes_errors)
@@ -173,7 +175,7 @@ class Follower:
                     await self._jobs.mended()
                     continue
                 is_gone = broken.error.error.http_status in (404, 410)
-                if is_lost(since, self._wall()) or (is_gone and failures >= 2 * _READINGS):
+                if are_results_lost(since, loop.time(), failures, is_gone=is_gone):
                     return None
                 await asyncio.sleep(backoff(failures, self._poll_s, self._rng))
                 remote = await self._seen_again(remote)

@@ -54,6 +54,7 @@ class BatchSubmitter:
         self._bug: BaseException | None = None
         self._making: asyncio.Task[None] | None = None
         maker.on_exists = self._follow
+        maker.on_late = lambda: self.on_put_back()
 
     def __repr__(self) -> str:
         return f"<BatchSubmitter {len(self.jobs)} jobs>"
@@ -78,6 +79,11 @@ class BatchSubmitter:
     @is_open.setter
     def is_open(self, is_open: bool) -> None:
         self._maker.is_open = is_open
+
+    @property
+    def is_late(self) -> bool:
+        """Whether no more jobs are made, since the deadline has passed."""
+        return self._maker.is_late
 
     @property
     def waiting(self) -> int:

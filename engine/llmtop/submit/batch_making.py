@@ -37,14 +37,20 @@ class Maker:
         settler: LineSettler,
         settlement: Settlement,
         patience_s: float,
+        deadline_at: float | None,
         on_halt: Callable[[Halt], None],
         on_news: Callable[[str, str], None],
         clock: Callable[[], float],
         wall: Callable[[], float],
         is_open: bool,
     ) -> None:
+        """`deadline_at` (wall clock): from then on no job is made."""
         self.is_open = is_open
         """Whether new jobs are made."""
+        self.is_late = False
+        """Whether no more are made, since the deadline has passed: nothing is being filled any more."""
+        self.on_late: Callable[[], None] = _nothing
+        """Told when that begins."""
         self.is_stopping = False
         self.has_more = True
         """Whether items may be left to ask."""
@@ -62,6 +68,7 @@ class Maker:
         self._settlement = settlement
         self._on_halt = on_halt
         self._patience = Patience(patience_s)
+        self._deadline_at = deadline_at
         self._on_news = on_news
         self._clock = clock
         self._wall = wall
@@ -96,7 +103,7 @@ class Maker:
             if job is not None:
                 await self._bring(job, is_unknown=job.record.created_at is not None)
                 continue
-            if not self.is_open:
+            if not self.is_open or self._has_passed():
                 self.has_more = False
                 return
             if self._patience.refusals:
@@ -108,6 +115,14 @@ class Maker:
                 await self._bring(filled.job, is_unknown=False)
             elif not await self._refilled(filled, rings):
                 return
+
+    def _has_passed(self) -> bool:
+        """Whether the deadline has; what is in no job then goes another way."""
+        if not self.is_late and self._deadline_at is not None and self._wall() >= self._deadline_at:
+            self.is_late = True
+            self._on_news("llmtop", "the deadline has passed: no more batch jobs")
+            self.on_late()
+        return self.is_late
 
     def _next_known(self) -> Job | None:
         """Let the jobs of an earlier start be followed; return one that was intended, and may be created."""
@@ -239,6 +254,10 @@ class Maker:
     def drop(self) -> None:
         """Forget the items that wait for the next job: a new pass finds them again."""
         self._packer.drop()
+
+
+def _nothing() -> None:
+    return
 
 
 def _nobody(_job: Job) -> None:

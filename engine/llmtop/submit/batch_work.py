@@ -37,7 +37,7 @@ class Job:
     failures: int = 0
     """Calls about it that failed, in a row."""
     missed_at: float | None = None
-    """Since when the provider does not know it (wall clock)."""
+    """Since when the provider does not know it (the event loop's clock)."""
     next_poll_at: float | None = None
     """Wall clock."""
     note: str = ""

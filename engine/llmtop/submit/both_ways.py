@@ -63,7 +63,7 @@ class BothWays:
 
     def halted(self, halt: Halt) -> None:
         """Realtime cannot go on: the run stands still, unless batch jobs take over."""
-        if self._takes_over and halt.reason == "throttled":
+        if self._takes_over and halt.reason == "throttled" and not self.batches.is_late:
             self._is_throttled = True
             self.realtime.stop()
         elif halt.reason != "budget" or self.batches.is_idle:  # what its jobs do not need comes back
@@ -83,6 +83,7 @@ class BothWays:
             while True:
                 is_last = jobs.done()
                 self._wake.clear()
+                self._is_throttled = self._is_throttled and not self.batches.is_late
                 if not self._is_stopping and not self._is_throttled:
                     await self.realtime.run()
                 if self._is_throttled and not self.batches.is_open and not self._is_stopping:
