@@ -130,7 +130,7 @@ FILTERS = (
     FilterView("scripts", 1, 212, 170, 0),
     FilterView("words", 2, 38, 38, 0),
     FilterView("typos", 3, 1204, 996, 0),
-    FilterView("reject", 4, 41, 0, 41),
+    FilterView("reject", 4, 55, 0, 41, 14),
     FilterView("metadata", 5, 0, 0, 0),
     FilterView("whitespace", 6, 3011, 2950, 0),
 )
