@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
+from unittest.mock import ANY
 
 import pytest
 from batch_runs import PROVIDERS, batch_config, finishes, until_true
 from whole_runs import Desk, each_once, simulator
 
 from llmtop.model import Command
+from llmtop.submit import batch_receiving
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
@@ -97,6 +100,22 @@ async def test_lines_that_are_wrong_for_good_fail_with_their_reason(desk: Desk) 
         assert failed
         assert {each["error"]["type"] for each in failed} == {"bad_request"}
         assert sum(server.books.batches_created.values()) == 1
+
+
+async def test_more_errors_than_are_kept_in_memory_keep_their_reasons_and_beat_no_good_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_receiving, "_ERRORS_AT_MOST", 5)
+    ids = desk.items(200)
+    async with simulator(batch_s=0.02, batch_lines={"http_400": 0.3, "length": 0.2}) as server:
+        run = await finishes(desk, batch_config(desk, server, batch={"max_requests": 500}))
+        assert run.exit_code == 7
+        assert desk.written_ids() == each_once(ids)
+        reasons = Counter((row["error"] or {"type": None})["type"] for row in desk.results())
+        assert reasons == {None: server.books.batch_lines_served, "bad_request": ANY, "truncated": ANY}
+        assert reasons["bad_request"] > 5 < reasons["truncated"]
+        assert max(server.books.served_ids.values()) == 1
+        assert server.books.batch_lines == 200
 
 
 async def test_what_expired_is_finished_in_realtime_where_that_is_wanted(desk: Desk) -> None:
@@ -222,6 +241,7 @@ async def test_a_process_that_dies_between_two_steps_finds_its_job_again(
         assert server.books.batches_twice == 0
         assert max(server.books.served_ids.values()) == 1
         assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
+        assert server.books.batch_uploads == (0 if kind == "anthropic" else 1)
         assert desk.rows("SELECT state FROM batches") == [("retrieved",)]
 
 

@@ -11,36 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_runs import JOBS, PROVIDERS, batch_config, finishes
 from whole_runs import Desk, each_once, simulator
 
 from llmtop.adapters.simulator import SimulatedProvider, reference_of
 from llmtop.model import PUSD_PER_USD
-from llmtop.run.run import Run
 
-PROVIDERS = ["openai", "anthropic", "gemini"]
 _SIZE = 8
-_NAMES = {"openai": "OpenAIBatches", "anthropic": "AnthropicBatches", "gemini": "GeminiBatches"}
 
 
 def _config(desk: Desk, server: SimulatedProvider, kind: str = "openai", **tables: Any) -> Path:
     """Write a config that goes by batch jobs of 5 packs of 8 items."""
-    base = server.base_url if kind == "openai" else server.root_url
-    given: dict[str, dict[str, Any]] = {
-        "provider": {"kind": kind, "base_url": base, "timeout": 3},
-        "execution": {"mode": "batch", "items_per_request": _SIZE},
-        "batch": {"poll_interval": "20ms", "max_requests": 5},
-        "prices": {"batch_discount": 0.5},
-    }
-    for name, values in tables.items():
-        given[name] = {**given.get(name, {}), **values}
-    return desk.config(base, **given)
-
-
-async def _finishes(desk: Desk, config: Path, timeout_s: float = 30.0) -> Run:
-    run: Run
-    async with desk.engine(config) as (run,), asyncio.timeout(timeout_s):
-        await run.settled()
-        return run
+    execution = {"mode": "batch", "items_per_request": _SIZE}
+    batch = {"max_requests": 5} | tables.pop("batch", {})
+    return batch_config(desk, server, kind, execution=execution, batch=batch, **tables)
 
 
 def _assert_own_answers(desk: Desk, ids: list[str]) -> None:
@@ -82,7 +66,7 @@ async def test_a_pack_is_one_line_of_a_job_and_its_items_share_its_cost_exactly(
         (desk.folder / "schema.json").write_text(json.dumps(schema))
         request["schema_file"] = "schema.json"
     async with simulator(batch_s=0.02) as server:
-        run = await _finishes(desk, _config(desk, server, kind, request=request))
+        run = await finishes(desk, _config(desk, server, kind, request=request))
         assert run.exit_code == 0, run.log
         if form == "text":
             _assert_own_answers(desk, ids)
@@ -114,7 +98,7 @@ async def test_what_a_pack_leaves_is_asked_in_smaller_packs_of_a_later_job(
 ) -> None:
     ids = desk.items(120)
     async with simulator(batch_s=0.02, pack_trouble=trouble) as server:
-        run = await _finishes(desk, _config(desk, server, kind))
+        run = await finishes(desk, _config(desk, server, kind))
         assert run.exit_code == 0, run.log
         _assert_own_answers(desk, ids)
         _assert_paid_once(desk, server)
@@ -127,7 +111,7 @@ async def test_what_a_pack_leaves_is_asked_in_smaller_packs_of_a_later_job(
 async def test_an_item_that_spoils_its_packs_is_found_after_a_logarithm_of_jobs(desk: Desk) -> None:
     ids = desk.items(64)
     async with simulator(batch_s=0.02, poison_pattern=r"^m-13$") as server:
-        run = await _finishes(desk, _config(desk, server, batch={"max_requests": 100}))
+        run = await finishes(desk, _config(desk, server, batch={"max_requests": 100}))
         assert run.exit_code == 0, run.log
         _assert_own_answers(desk, ids)
         _assert_paid_once(desk, server)
@@ -142,7 +126,7 @@ async def test_a_packed_line_in_trouble_loses_no_item_and_buys_none_twice(desk: 
     ids = desk.items(120)
     troubles = {"batch_lines": {trouble: 0.3}, "fault_tries": 1, "batch_window_s": 0.4}
     async with simulator(batch_s=0.02, **troubles) as server:
-        run = await _finishes(desk, _config(desk, server))
+        run = await finishes(desk, _config(desk, server))
         assert run.exit_code == (7 if trouble == "http_400" else 0), run.log
         assert desk.written_ids() == each_once(ids)
         failed = [row for row in desk.results() if row["status"] != "done"]
@@ -154,7 +138,7 @@ async def test_a_packed_line_in_trouble_loses_no_item_and_buys_none_twice(desk: 
 async def test_an_item_that_no_pack_and_no_line_answers_fails_alone_with_its_reason(desk: Desk) -> None:
     ids = desk.items(40)
     async with simulator(batch_s=0.02, always_fail=r"^m-13$", always_fail_kind="http_500") as server:
-        run = await _finishes(desk, _config(desk, server, retry={"max_attempts": 2}))
+        run = await finishes(desk, _config(desk, server, retry={"max_attempts": 2}))
         assert run.exit_code == 7
         assert desk.written_ids() == each_once(ids)
         failed = [row for row in desk.results() if row["status"] != "done"]
@@ -167,7 +151,7 @@ async def test_an_item_that_no_pack_and_no_line_answers_fails_alone_with_its_rea
 async def test_what_packs_leave_is_finished_in_realtime_where_that_is_wanted(desk: Desk) -> None:
     ids = desk.items(120)
     async with simulator(batch_s=0.02, pack_trouble={"dropped": 0.2}) as server:
-        run = await _finishes(desk, _config(desk, server, batch={"spill": "realtime", "max_requests": 100}))
+        run = await finishes(desk, _config(desk, server, batch={"spill": "realtime", "max_requests": 100}))
         assert run.exit_code == 0, run.log
         _assert_own_answers(desk, ids)
         _assert_paid_once(desk, server)
@@ -178,7 +162,7 @@ async def test_what_packs_leave_is_finished_in_realtime_where_that_is_wanted(des
 async def test_a_pack_that_no_job_can_hold_is_halved_and_nothing_is_refused(desk: Desk) -> None:
     ids = desk.items(24, text="rain on the roof " * 40)
     async with simulator(batch_s=0.02) as server:
-        run = await _finishes(desk, _config(desk, server, batch={"max_bytes": 4000}))
+        run = await finishes(desk, _config(desk, server, batch={"max_bytes": 4000}))
         assert run.exit_code == 0, run.log
         assert desk.written_ids() == each_once(ids)
         sizes = desk.rows("SELECT input_bytes FROM batches")
@@ -268,12 +252,12 @@ async def test_a_process_that_dies_between_two_steps_keeps_every_item_of_its_pac
     ids = desk.items(120)
     async with simulator(batch_s=0.05, pack_trouble={"dropped": 0.15}) as server:
         config = _config(desk, server, kind, batch={"max_requests": 100})
-        script = _CRASH.format(provider=_NAMES[kind])
+        script = _CRASH.format(provider=JOBS[kind].__name__)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, str(config), where, str(nth), env=desk.environ, cwd=desk.folder
         )
         assert await process.wait() == 137
-        run = await _finishes(desk, config)
+        run = await finishes(desk, config)
         assert run.exit_code == 0, run.log
         _assert_own_answers(desk, ids)
         _assert_paid_once(desk, server)
