@@ -77,6 +77,15 @@ async def test_a_pack_is_one_line_of_a_job_and_its_items_share_its_cost_exactly(
         assert server.books.batch_lines == math.ceil(100 / _SIZE)
         assert sum(server.books.batches_created.values()) == 3
         assert all(row["via"] == "batch" and row["batch_id"] and row["pack_id"] for row in desk.results())
+        jobs = (await desk.llmtop("batches", "job", "--json")).data["batches"]
+        assert [(job["requests"], job["items"], job["retrieved"]) for job in jobs] == [
+            (5, 40, 40),
+            (5, 40, 40),
+            (3, 20, 20),
+        ]
+        for job in jobs:
+            lines = [row for row in desk.results() if row["batch_id"] == job["batch_id"]]
+            assert sum(Decimal(row["cost_usd"]) for row in lines) == Decimal(job["cost_usd"])
         rows = desk.rows("SELECT custom_id, COUNT(*) FROM batch_items GROUP BY batch, custom_id")
         assert sorted(count for _, count in rows) == [4, *[_SIZE] * 12]
         assert all("-p" in custom_id for custom_id, _ in rows)

@@ -84,10 +84,10 @@ def read_jobs(connection: sqlite3.Connection, *, is_open_only: bool = False) -> 
     where = "WHERE over_at IS NULL" if is_open_only else ""
     rows = connection.execute(
         f"""SELECT {", ".join(_COLUMNS)},
-            (SELECT COUNT(*) FROM batch_items WHERE batch = number),
-            (SELECT COUNT(*) FROM batch_items WHERE batch = number AND attempt_id IS NOT NULL),
+            (SELECT COUNT(*) FROM batch_items WHERE batch = batches.number),
+            (SELECT COUNT(*) FROM batch_items WHERE batch = batches.number AND attempt_id IS NOT NULL),
             (SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts
-                WHERE id IN (SELECT attempt_id FROM batch_items WHERE batch = number))
+                WHERE id IN (SELECT attempt_id FROM batch_items WHERE batch = batches.number))
         FROM batches {where} ORDER BY number"""
     ).fetchall()
     names = (*_COLUMNS, "items", "retrieved", "cost_pusd")
