@@ -245,6 +245,39 @@ async def test_the_list_of_runs_opens_one_and_esc_comes_back_and_lets_go_of_it()
     assert door.is_closed
 
 
+async def test_from_a_run_that_was_started_0_leads_to_the_list_and_another_run_is_only_looked_at() -> None:
+    own, other = FakeDoor(), FakeDoor()
+    own.run_id, other.run_id = "r-own", RUNS[1].run_id
+    options = ViewOptions(origin="me@here", mouse=False, is_run_owner=True, started=("r-own",))
+
+    async def list_runs() -> tuple[RunLine, ...]:
+        return RUNS
+
+    async def open_run(run_id: str) -> FakeDoor:
+        return other
+
+    app = DashboardApp(options, Session(own, options), list_runs, open_run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        while app.session is None or app.session.snapshot is None:
+            await pilot.pause()
+        await pilot.press("escape")
+        assert app.session is not None
+        await pilot.press("0")
+        await pilot.pause()
+        assert app.session is None
+        while not app.screen.table.rows:
+            await pilot.pause(0.02)
+        await pilot.press("j", "enter")
+        while app.session is None or app.session.snapshot is None:
+            await pilot.pause()
+        assert app.session.door is other
+        await pilot.press("ctrl+c")
+    await app.finish()
+
+    assert app.reason == "left"
+    assert [command.verb for command in (*own.commands, *other.commands)] == []
+
+
 async def test_the_list_of_runs_is_sorted_by_a_column_and_turned_round() -> None:
     app = await _browsing(RUNS, FakeDoor())
     async with app.run_test(size=(80, 24)) as pilot:

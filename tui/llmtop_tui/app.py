@@ -65,6 +65,7 @@ class DashboardApp(Navigator):
         self.reason: EndReason = "left"
         self.is_slow = options.is_slow
         self.has_mouse = options.has_mouse
+        self._own_door = session.door if session is not None else None
         self._list_runs = list_runs
         self.has_list = list_runs is not None
         self._wall = wall
@@ -90,10 +91,20 @@ class DashboardApp(Navigator):
         ):
             with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, action)
-        self.push_screen(
-            self.overview() if self.session else RunsScreen(self.looks, self.room.open, self._wall)
-        )
+        self.push_screen(self.overview() if self.session else self.list_screen())
         self.call_after_refresh(self._begin)
+
+    def list_screen(self) -> RunsScreen:
+        """The list of runs."""
+        return RunsScreen(self.looks, self.room.open, self._wall)
+
+    def is_owner(self, session: Session) -> bool:
+        """Whether the run was started for this viewer: to stop, and not only to leave."""
+        beginning = self.options.beginning
+        own = {*self.options.started, *(beginning.run_ids if beginning is not None else ())}
+        if self._own_door is not None:
+            own.add(self._own_door.run_id)
+        return self.options.is_run_owner and session.door.run_id in own
 
     def _begin(self) -> None:
         if self.options.beginning is not None:
@@ -244,13 +255,20 @@ def _nothing(*_: object) -> None:
     """Nobody is left to see it."""
 
 
-async def watch(door: RunDoor, options: ViewOptions) -> ViewEnd:
+async def watch(
+    door: RunDoor,
+    options: ViewOptions,
+    list_runs: ListRuns | None = None,
+    open_run: OpenRun | None = None,
+) -> ViewEnd:
     """Show and steer one run until the operator leaves, the stop asked for is done, or the terminal goes.
+
+    With `list_runs` and `open_run` the key `0` leads to the list of runs.
 
     Raises LlmtopError when the screen itself failed (the run goes on all the same), and what the engine
     could not begin for.
     """
-    app = DashboardApp(options, Session(door, options))
+    app = DashboardApp(options, Session(door, options), list_runs, open_run)
     await _run(app, options)
     if app.no_start is not None:
         raise app.no_start

@@ -43,7 +43,7 @@ class Departure:
             beginning.call_off()
             app.leave("called_off")
             return
-        if not app.options.is_run_owner or session is None or is_over(session):
+        if session is None or not app.is_owner(session) or is_over(session):
             app.leave(session.end_reason() if session is not None else "left")
             return
         self._stops += 1
@@ -61,7 +61,7 @@ class Departure:
         """`q`: leave; asks where the run was started from here and is not over."""
         app, session = self._app, self._app.session
         ask = getattr(app.screen, "ask", None)
-        if session is None or not app.options.is_run_owner or is_over(session) or ask is None:
+        if session is None or not app.is_owner(session) or is_over(session) or ask is None:
             app.leave(session.end_reason() if session is not None else "left")
         else:
             ask(_LEAVE_OR_STOP, self._answered)

@@ -10,6 +10,7 @@ from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks
 from llmtop_tui.screens.overview import OverviewScreen
 from llmtop_tui.screens.run_screen import RunScreen
+from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
 
 
@@ -20,7 +21,7 @@ class Navigator(GuardedApp):
     looks: Looks
     is_slow: bool
     has_list: bool
-    """Whether a list of runs lies below the run."""
+    """Whether there is a list of runs to go to."""
 
     def redraw(self) -> None:
         """Draw the newest state on the screen on top."""
@@ -40,7 +41,16 @@ class Navigator(GuardedApp):
 
     def _depth(self) -> int:
         """Screens up to the one of the run: what was opened on top of it goes when the screen changes."""
-        return 3 if self.has_list else 2
+        return 3 if self.is_over_list else 2
+
+    @property
+    def is_over_list(self) -> bool:
+        """Whether the list of runs lies below the screen of the run."""
+        return len(self.screen_stack) > 1 and isinstance(self.screen_stack[1], RunsScreen)
+
+    def list_screen(self) -> RunsScreen:
+        """The list of runs."""
+        raise NotImplementedError
 
     def _hidden(self) -> frozenset[str]:
         return frozenset() if self.has_list else frozenset({"screen_0"})
@@ -86,8 +96,12 @@ class Navigator(GuardedApp):
 
     def _close_run(self) -> None:
         session, self.session = self.session, None
-        while len(self.screen_stack) >= self._depth():
+        while len(self.screen_stack) > self._depth():
             self.pop_screen()
+        if self.is_over_list:
+            self.pop_screen()
+        else:
+            self.switch_screen(self.list_screen())
         if session is not None:
             self.spawn(session.close())
         self.call_after_refresh(self.redraw)

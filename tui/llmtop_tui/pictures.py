@@ -81,21 +81,21 @@ def _at() -> float:
 
 def over_run(snapshot: Snapshot) -> DashboardApp:
     """The dashboard over this snapshot, at the moment of the pictures."""
-    return DashboardApp(
-        _options(), StillSession(StillDoor(snapshot), _options(), wall=_at, rss=lambda: 44 * 2**20), wall=_at
-    )
+    session = StillSession(StillDoor(snapshot), _options(), wall=_at, rss=lambda: 44 * 2**20)
+    return DashboardApp(_options(), session, _list_runs, _open_run, wall=_at)
 
 
 def over_list() -> DashboardApp:
     """The list of runs."""
+    return DashboardApp(_options(), list_runs=_list_runs, open_run=_open_run, wall=_at)
 
-    async def list_runs() -> tuple[RunLine, ...]:
-        return RUNS
 
-    async def open_run(run_id: str) -> RunDoor:
-        raise UsageError(run_id, "this is a picture")
+async def _list_runs() -> tuple[RunLine, ...]:
+    return RUNS
 
-    return DashboardApp(_options(), list_runs=list_runs, open_run=open_run, wall=_at)
+
+async def _open_run(run_id: str) -> RunDoor:
+    raise UsageError(run_id, "this is a picture")
 
 
 async def picture(app: DashboardApp, size: tuple[int, int], presses: tuple[str, ...] = ()) -> str:

@@ -39,6 +39,8 @@ class ViewOptions:
     """`user@host`: stands beside every change in the ledger."""
     is_run_owner: bool = False
     """`llmtop run`: ctrl+c stops the run. Otherwise it leaves the viewer."""
+    started: tuple[str, ...] = ()
+    """Runs that were started for this viewer."""
     is_read_only: bool = False
     is_slow: bool = False
     mouse: bool | None = None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmtop.control.protocol import RunDoor
     from llmtop.snapshot import RunLine, Snapshot
     from llmtop_tui.beginning import Beginning
-    from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
+    from llmtop_tui.view import EndReason, ViewOptions
 
 _CODES = {"stopped": 130, "cancelled": 8, "failed": 1}
 _WORST_FIRST = (1, 4, 5, 3, 6, 8, 143, 130, 7, 0)
@@ -48,6 +48,7 @@ async def _show(order: Order) -> int:
     beginning = _beginning(order)
     options = ViewOptions(
         beginning=beginning,
+        started=order.started,
         is_run_owner=bool(order.started) or beginning is not None,
         is_read_only=order.is_read_only,
         is_slow=order.is_slow,
@@ -79,34 +80,36 @@ def _beginning(order: Order) -> Beginning | None:
 
 
 async def _watch(home: Home, order: Order, options: ViewOptions) -> EndReason:
-    if options.beginning is not None:
-        return (await _watch_begin(home, options.beginning, options)).reason
-    if order.run is None:
+    async def list_runs() -> tuple[RunLine, ...]:
+        return await asyncio.to_thread(home.runs)
+
+    async def open_one(run_id: str) -> RunDoor:
+        return _ahead(home, run_id)
+
+    if order.run is None and options.beginning is None:
         from llmtop_tui.app import browse
-
-        async def list_runs() -> tuple[RunLine, ...]:
-            return await asyncio.to_thread(home.runs)
-
-        async def open_one(run_id: str) -> RunDoor:
-            return _ahead(home, run_id)
 
         await browse(list_runs, open_one, options)
         return "left"
     from llmtop_tui.app import watch
 
-    return (await watch(_ahead(home, home.resolve(order.run).run_id), options)).reason
+    if options.beginning is not None:
+        door = _begun(home, options.beginning)
+    else:
+        door = _ahead(home, home.resolve(order.run or "latest").run_id)
+    return (await watch(door, options, list_runs, open_one)).reason
 
 
-async def _watch_begin(home: Home, beginning: Beginning, options: ViewOptions) -> ViewEnd:
+def _begun(home: Home, beginning: Beginning) -> RunDoor:
+    """Return a door to a run that is not there yet."""
     from llmtop.control.opening import RunAhead, open_run
-    from llmtop_tui.app import watch
 
     async def open_begun() -> RunDoor:
         door.run_id = (await asyncio.shield(beginning.ready)).run_ids[0]
         return await open_run(home, door.run_id)
 
     door = RunAhead(beginning.name, open_begun)
-    return await watch(door, options)
+    return door
 
 
 def _ahead(home: Home, run_id: str) -> RunDoor:

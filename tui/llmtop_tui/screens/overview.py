@@ -139,5 +139,5 @@ class OverviewScreen(FlightScreen):
             return
         if self.has_class("-bare"):
             self.remove_class("-bare")
-        elif "screen_0" not in self.hidden:
+        elif self.app.is_over_list:  # type: ignore[attr-defined]
             self._switch("0")
