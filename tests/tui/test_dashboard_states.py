@@ -14,7 +14,7 @@ from llmtop.model import RunCounts
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui.app import DashboardApp, ViewOptions
 from llmtop_tui.panel import Panel
-from llmtop_tui.sample import RUNS, SAMPLE
+from llmtop_tui.sample import FINISHED, RUNS, SAMPLE
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewEnd
 
@@ -137,6 +137,8 @@ async def test_an_ended_run_stays_open_with_its_summary_and_refuses_to_be_steere
     ended = replace(SAMPLE, state=state, exit_code=7, counts=RunCounts(100, 90, 8, 2))  # type: ignore[arg-type]
     async with viewer(FakeDoor(ended), is_run_owner=True) as view:
         assert "exit code 7" in view.text("summary")
+        assert "filter" not in view.text("tabs")
+        assert "open" not in view.text("footer")
         assert "explanations.jsonl" in view.text("summary")
         assert not view.app.screen.table.display
         assert "pause" not in view.text("footer")
@@ -146,6 +148,16 @@ async def test_an_ended_run_stays_open_with_its_summary_and_refuses_to_be_steere
 
         assert view.app.reason == "finished"
         assert view.sent == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 50)])
+async def test_what_a_run_came_to_is_shown_whole_at_every_size(size: tuple[int, int]) -> None:
+    async with viewer(FakeDoor(FINISHED), size=size) as view:
+        shown = view.text("summary")
+
+        assert "explanations.jsonl" in shown
+        assert "llmtop retry motions --failed" in shown
+        assert "--status rejected" in shown
 
 
 async def test_a_panel_that_raises_says_so_and_the_rest_goes_on() -> None:

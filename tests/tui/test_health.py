@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llmtop_tui.health import Pulse, is_alive, why_gone
+from llmtop_tui.health import Pulse, is_alive, is_stopped, why_gone
 
 NOBODY = 2**22 + 1
 
@@ -28,6 +29,20 @@ def test_a_process_that_only_waits_to_be_reaped_is_not_alive(zombie: int) -> Non
     assert not is_alive(zombie)
     assert not is_alive(NOBODY)
     assert is_alive(os.getpid())
+
+
+def test_a_process_that_was_stopped_by_a_signal_is_alive_and_stopped() -> None:
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert not is_stopped(process.pid)
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert is_stopped(process.pid)
+        assert is_alive(process.pid)
+        assert not is_stopped(NOBODY)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_the_pulse_is_the_share_of_a_core_since_the_last_look() -> None:

@@ -135,6 +135,25 @@ def test_a_stop_says_the_numbers_and_what_goes_on_without_us() -> None:
     assert "spent $4.97 of $5.00, nothing is lost" in budget
 
 
+def test_a_run_at_rest_says_that_nobody_runs_it_and_which_key_goes_on() -> None:
+    words = text_of(title.lines(Scene(PAUSED, SAMPLE.at, 0.4, "ended"), 120, 2, Looks(UTF8))[1])
+
+    assert "nobody runs it now: r goes on" in words
+    assert "b raises" not in words
+
+
+def test_an_engine_that_says_nothing_has_the_line_for_itself_and_no_time_left_is_promised() -> None:
+    note = "pid 4117 is gone (signal 9); what was accepted is kept, r resumes"
+    first, second = (
+        text_of(each)
+        for each in title.lines(Scene(SAMPLE, SAMPLE.at, 7.0, "gone", note), 100, 2, Looks(UTF8))
+    )
+
+    assert "eta" not in first
+    assert f"{note}; figures of" in second
+    assert "warnings" not in second
+
+
 @pytest.mark.parametrize(("width", "tall"), [(80, 24), (120, 40), (200, 50)])
 def test_nothing_essential_is_cut_at_the_three_reference_sizes(width: int, tall: int) -> None:
     scene = Scene(SAMPLE, SAMPLE.at, 0.4)
@@ -231,7 +250,7 @@ def test_the_budget_line_says_what_to_press() -> None:
     second = text_of(title.lines(Scene(PAUSED, PAUSED.at), 80, 2, Looks(UTF8))[1])
 
     assert "b raises the cap" in second
-    assert "budget reached" in second
+    assert "spent $4.97 of $5.00, nothing is lost" in second
 
 
 def test_a_box_keeps_its_frame_whatever_is_in_it() -> None:

@@ -24,6 +24,11 @@ def is_alive(pid: int) -> bool:
     return not state or state[0] != "Z"
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has stopped the process with a signal: it goes on at SIGCONT."""
+    return _stat(pid)[:1] in (["T"], ["t"])
+
+
 class Pulse:
     """How much of a core a process took between two looks."""
 

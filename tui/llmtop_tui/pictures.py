@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, RunDoor
 from llmtop.errors import UsageError
@@ -20,7 +21,7 @@ from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
-from llmtop_tui.sample import AT, PAUSED, RUNS, SAMPLE
+from llmtop_tui.sample import AT, FINISHED, PAUSED, RUNS, SAMPLE
 from llmtop_tui.sample_items import ITEM, ITEMS, REJECTED
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
@@ -71,23 +72,33 @@ class StillSession(Session):
         return replace(super().scene(), age_s=0.4)
 
 
-def _options() -> ViewOptions:
-    return ViewOptions(origin="operator@box1", is_run_owner=True, mouse=False, glyphs="utf8", theme="dark")
+_PLAIN: dict[str, Any] = {"glyphs": "ascii", "theme": "mono"}
+"""As under NO_COLOR in a terminal without UTF-8."""
+
+
+def _options(**more: Any) -> ViewOptions:
+    usual: dict[str, Any] = {"mouse": False, "glyphs": "utf8", "theme": "dark"}
+    return ViewOptions(origin="operator@box1", is_run_owner=True, **{**usual, **more})
 
 
 def _at() -> float:
     return AT + 0.4
 
 
-def over_run(snapshot: Snapshot) -> DashboardApp:
+def over_run(snapshot: Snapshot, **more: Any) -> DashboardApp:
     """The dashboard over this snapshot, at the moment of the pictures."""
-    session = StillSession(StillDoor(snapshot), _options(), wall=_at, rss=lambda: 44 * 2**20)
-    return DashboardApp(_options(), session, _list_runs, _open_run, wall=_at)
+    options = _options(**more)
+    session = StillSession(StillDoor(snapshot), options, wall=_at, rss=lambda: 44 * 2**20)
+    return DashboardApp(options, session, _list_runs, _open_run, wall=_at)
 
 
-def over_list() -> DashboardApp:
+def over_list(runs: tuple[RunLine, ...] = RUNS) -> DashboardApp:
     """The list of runs."""
-    return DashboardApp(_options(), list_runs=_list_runs, open_run=_open_run, wall=_at)
+
+    async def list_runs() -> tuple[RunLine, ...]:
+        return runs
+
+    return DashboardApp(_options(), list_runs=list_runs, open_run=_open_run, wall=_at)
 
 
 async def _list_runs() -> tuple[RunLine, ...]:
@@ -126,7 +137,10 @@ async def write_all(folder: Path) -> list[Path]:
     ]
     wanted += [
         ("paused-80x24", lambda: over_run(PAUSED), (80, 24), dialog),
-        ("runs-80x24", over_list, (80, 24), ()),
+        ("plain-80x24", lambda: over_run(SAMPLE, **_PLAIN), (80, 24), ()),
+        ("finished-100x30", lambda: over_run(FINISHED), (100, 30), ()),
+        ("first-80x24", lambda: over_list(()), (80, 24), ("wait",)),
+        ("runs-80x24", over_list, (80, 24), ("wait",)),
         ("help-100x40", lambda: over_run(SAMPLE), (100, 40), ("question_mark",)),
         ("tuner-100x30", lambda: over_run(SAMPLE), (100, 30), ("4",)),
         ("items-100x30", lambda: over_run(SAMPLE), (100, 30), ("3", "wait")),

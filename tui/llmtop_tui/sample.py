@@ -246,6 +246,19 @@ PAUSED = replace(
     throughput=replace(SAMPLE.throughput, in_flight=0, requests_per_s=0.0, items_per_s=0.0),
     held=HeldBy("budget", "the cap of $5.00"),
 )
+FINISHED = replace(
+    SAMPLE,
+    state="finished",
+    exit_code=7,
+    counts=RunCounts(29118, 29067, 46, 5),
+    rows=(),
+    elapsed_s=5087.0,
+    eta_s=None,
+    cost=replace(SAMPLE.cost, spent_pusd=987_300_000_000, projected_pusd=None, does_cap_hold=None),
+    throughput=replace(SAMPLE.throughput, requests=2011, retries=41, throttled_429=29),
+    held=HeldBy(),
+    warnings=(),
+)
 RUNS = (
     RunLine(
         "20261123-184207-motions",

@@ -17,7 +17,7 @@ from llmtop.control.protocol import RunDoor
 from llmtop.errors import LlmtopError
 from llmtop.model import Acknowledgement, Command
 from llmtop.snapshot import LogLine, Snapshot
-from llmtop_tui.health import Pulse, is_alive, why_gone
+from llmtop_tui.health import Pulse, is_alive, is_stopped, why_gone
 from llmtop_tui.ink import said
 from llmtop_tui.item_pages import ItemView
 from llmtop_tui.looks import Role
@@ -249,6 +249,8 @@ class Session:
         share = self._pulse.busy(pid, self.clock())
         if share is not None:
             self._busy = f"busy ({share:.0%} of a core)" if share > 0.5 else "idle"
+        if is_stopped(pid):
+            return f"pid {pid} is stopped by a signal: `kill -CONT {pid}` lets it go on"
         return f"pid {pid} is alive, {self._busy}; trying again; the run does not need this screen"
 
     def _own_rss(self) -> int | None:

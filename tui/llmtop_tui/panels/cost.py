@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmtop.snapshot import CostView
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import Line, Span, line, said, spread
+from llmtop_tui.ink import Line, Span, line, said, spread, width_of
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panels.words import TIGHT, skeleton, wished
 from llmtop_tui.plot import bar, marked
@@ -29,7 +29,7 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         ),
         _bar(c, width, looks),
         _reserved(c, width),
-        line("at end   ", *_projection(c, looks, is_short=width < TIGHT)),
+        line("at end   ", *_projection(c, looks, 0 if width < TIGHT else width - 9)),
         line(
             "saved " if width < TIGHT else "saved    ",
             (fmt.round_money(c.saved_cache_pusd), "strong"),
@@ -53,7 +53,7 @@ def short(scene: Scene, width: int, looks: Looks) -> Line:
         spans += _bar(c, max(8, width // 4 - 2), looks)
     spans += [
         ("  end ", "plain"),
-        *_projection(c, looks, is_short=True),
+        *_projection(c, looks, 0),
     ]
     if saved:
         spans.append((f"  saved {fmt.round_money(saved)}", "plain"))
@@ -91,13 +91,16 @@ def _reserved(c: CostView, width: int) -> Line:
     return tuple(parts)
 
 
-def _projection(c: CostView, looks: Looks, *, is_short: bool = False) -> Line:
-    role = _role(c, "strong")
-    spans: list[Span] = [(fmt.round_money(c.projected_pusd), role)]
-    if not is_short and c.projected_low_pusd is not None and c.projected_high_pusd is not None:
-        low, high = fmt.round_money(c.projected_low_pusd), fmt.round_money(c.projected_high_pusd)
-        spans.append((f" ({low[1:]}-{high[1:]})", "plain"))
+def _projection(c: CostView, looks: Looks, room: int) -> Line:
+    """What the run will have cost and whether the cap holds; between them the range, where there is room."""
+    expected = line((fmt.round_money(c.projected_pusd), _role(c, "strong")))
+    holds: Line = ()
     if c.does_cap_hold is not None:
-        holds = "cap holds" if c.does_cap_hold else f"{looks.glyphs.warn} over cap"
-        spans.append((f"  {holds}" if is_short else f" {holds}", "plain" if c.does_cap_hold else "warn"))
-    return tuple(spans)
+        word = "cap holds" if c.does_cap_hold else f"{looks.glyphs.warn} over cap"
+        holds = line((word, "plain" if c.does_cap_hold else "warn"))
+    if c.projected_low_pusd is not None and c.projected_high_pusd is not None:
+        low, high = fmt.round_money(c.projected_low_pusd), fmt.round_money(c.projected_high_pusd)
+        whole = (*expected, *line(f" ({low[1:]}-{high[1:]})"), *(line(" ", *holds) if holds else ()))
+        if width_of(whole) <= room:
+            return whole
+    return (*expected, *(line("  ", *holds) if holds else ()))

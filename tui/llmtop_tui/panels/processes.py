@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmtop.snapshot import ProcessView
 from llmtop_tui import format as fmt
-from llmtop_tui.ink import Line, Span, line, said, wrap
+from llmtop_tui.ink import Line, Span, line, said, width_of, wrap
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panels.words import TIGHT, skeleton
 from llmtop_tui.scene import Scene
@@ -42,7 +42,9 @@ def lines(scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         (_cpu(p.cpu_pct), "strong"),
     )
     if is_long:  # the warning is worth more than the group
-        return [*body, line(*load, "  fds ", (fmt.short(p.open_files), "strong"))][:height]
+        files = line("  fds ", (fmt.short(p.open_files), "strong"))
+        fits = width_of(load) + width_of(files) <= width
+        return [*body, (*load, *files) if fits else load][:height]
     return [*body, load, _group(p)][:height]
 
 

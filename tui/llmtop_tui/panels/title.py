@@ -38,7 +38,7 @@ def title(scene: Scene, width: int, looks: Looks) -> Line:
     ]
     if scene.link == "live" and s.state != "starting":
         head += _progress(s, width)
-    left = _eta(s, width)
+    left = _eta(s, width) if scene.link == "live" else EMPTY
     room = width - width_of(tuple(head)) - width_of(left) - width_of(tail) - 2
     if room >= _BAR_MIN and width >= 100 and s.counts.total > 0 and scene.link == "live":
         head += [("  ", "plain"), *_bar(s, min(room - 2, width // 3), looks)]
@@ -114,7 +114,7 @@ def held(scene: Scene, width: int, looks: Looks) -> Line:
         if scene.starting:
             words = "nothing is sent before all of it is checked; ctrl+c calls it off"
         return fit(line(" ", (trouble, "warn") if trouble else (words, "muted")), width)
-    tail = _warnings(s, width, looks)
+    tail = EMPTY if scene.link in {"silent", "gone"} else _warnings(s, width, looks)
     return spread(line(" ", *_meaning(scene, s, width - width_of(tail) - 1, looks)), tail, width)
 
 
@@ -133,12 +133,16 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
         return line((scene.link_note or "trying again", "bad"), f"; figures of {fmt.clock(s.at)}")
     if s.state in {"paused", "budget", "refused", "failed"}:
         keys = {"paused": "space goes on", "budget": "b raises the cap", "refused": "space tries again"}
-        parts = [part for part in (keys.get(s.state), detail or "nothing is sent", _also(s)) if part]
+        if scene.link == "ended" and s.state in keys:
+            keys = dict.fromkeys(keys, "nobody runs it now: r goes on")
+        words = "" if s.state == "budget" and width < 90 else detail or "nothing is sent"
+        parts = [part for part in (keys.get(s.state), words, _also(s)) if part]
         return line((looks.glyphs.warn + " ", STATE_ROLES[s.state]), f" {looks.glyphs.dot} ".join(parts))
     if s.state in {"starting", "stopped", "cancelled", "finished", "waiting", "stopping", "pausing"}:
         fallback = {
             "pausing": "what is in flight lands, nothing new is sent",
             "stopping": "what is in flight lands and is saved",
+            "finished": "every item has a result; q leaves",
             "waiting": "nothing to do until the provider's batch is ready; d detaches",
         }
         return line(detail or fallback.get(s.state, ""))

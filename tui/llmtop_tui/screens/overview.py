@@ -42,6 +42,7 @@ _BOXES = (
     ("processes", processes),
     ("errors", errors),
 )
+_OF_THE_TABLE = frozenset({"open", "filter", "sort", "copy", "problems", "again", "next_match"})
 _FILTER_LINES = 10
 """Of the box of filters, its frame included."""
 
@@ -128,6 +129,13 @@ class OverviewScreen(FlightScreen):
         return inspector.lines(
             shown.detail, chain, width, height, looks, fault=shown.fault, has_keys=shown.is_chosen
         )
+
+    def idle_actions(self, scene: Scene) -> frozenset[str]:
+        """Without a table there is nothing to open, filter or sort."""
+        return _OF_THE_TABLE if finished.has_summary(scene) else frozenset()
+
+    def tab_note(self, width: int) -> Line:
+        return self._runs_note() if finished.has_summary(self.session.scene()) else super().tab_note(width)
 
     def do_bare(self) -> None:
         """`#`: the table alone."""

@@ -281,11 +281,16 @@ class RunScreen(Screen[None]):
     def _runs_note(self) -> Line:
         return () if "screen_0" in self.hidden else line(("  0", "key"), " Runs ")
 
+    def idle_actions(self, scene: Scene) -> frozenset[str]:
+        """Actions that have nothing to work on now: the footer leaves them out."""
+        return frozenset()
+
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         cannot_steer = scene.is_read_only or (scene.snapshot is not None and not scene.is_live)
         hidden = self.hidden | (keys.control_actions() if cannot_steer else frozenset())
-        if scene.is_live or scene.is_read_only:
+        if scene.is_live or scene.is_read_only or (scene.snapshot and not scene.snapshot.counts.pending):
             hidden |= {"resume_run"}
+        hidden |= self.idle_actions(scene)
         is_paused = scene.snapshot is not None and scene.snapshot.state in _PAUSED_STATES
         return [keys.footer(self.PLACE, width, looks, is_paused=is_paused, hidden=hidden)]
 

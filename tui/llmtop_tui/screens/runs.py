@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from llmtop_tui.view import ViewOptions
 
 
+_OF_THE_TABLE = frozenset({"open", "filter", "sort", "copy", "resume_run"})
+
+
 class RunsScreen(Screen[None]):
     """The start screen of bare `llmtop`."""
 
@@ -69,6 +72,7 @@ class RunsScreen(Screen[None]):
         self.table.show(runs.arrange(self.runs, self._text, self._sort, is_inverted=self._is_inverted))
         self.title_panel.redraw()
         self.first.redraw()
+        self.footer.redraw()
 
     def show(self, scene: Scene) -> None:
         """Draw the clock."""
@@ -199,4 +203,5 @@ class RunsScreen(Screen[None]):
         return [runs.title(self.runs, self._wall(), width), ()][:height]
 
     def _footer(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-        return [keys.footer("runs", width, looks)]
+        hidden = _OF_THE_TABLE if self.runs == () else frozenset()
+        return [keys.footer("runs", width, looks, hidden=hidden)]
