@@ -46,7 +46,7 @@ class JobPacker:
         self._size = size
         self._sparing = sparing
         self._keeps_left = keeps_left
-        self._planner = PackPlanner()
+        self._planner = PackPlanner(in_rounds=True)
         self._is_ripe = False
         """Whether what packs have left is asked now: not while their job is still read."""
         self._is_stale = False
@@ -177,7 +177,7 @@ class JobPacker:
 
     def drop(self) -> None:
         """Forget what is in hand: a new pass finds it again."""
-        self._planner = PackPlanner()
+        self._planner = PackPlanner(in_rounds=True)
         self._is_ripe = False
         for kept in (self._held, self._taken_again, self._left, self._fresh, self._lone, self._carried):
             kept.clear()

@@ -39,12 +39,13 @@ class Run:
         at_once: int = 1,
         flops: Callable[[tuple[str, ...]], bool] = lambda _pack: False,
         chance: random.Random | None = None,
+        in_rounds: bool = False,
     ) -> None:
         self.packs: list[tuple[str, ...]] = []
         self.empty = 0
         self.answers: Counter[str] = Counter()
         self.failed: list[str] = []
-        self.planner = PackPlanner()
+        self.planner = PackPlanner(in_rounds=in_rounds)
         self._size = size
         self._fresh = deque(str(number) for number in range(count))
         out: list[tuple[str, ...]] = []
@@ -149,6 +150,27 @@ def test_items_of_packs_that_answer_others_are_asked_again_at_most_log2_of_the_p
     run = Run(100, size, {spoiler}, salvaged)
 
     assert max(run.asked().values()) <= 1 + 2 * depth_of(size)
+
+
+@given(
+    count=counts,
+    size=sizes,
+    spoilers=st.sets(st.integers(0, 199), max_size=5),
+    salvaged=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
+)
+@settings(max_examples=100, deadline=None)
+def test_in_rounds_every_item_is_answered_within_log2_of_its_pack_rounds_and_nothing_waits_for_answers(
+    count: int, size: int, spoilers: set[int], salvaged: float
+) -> None:
+    run = Run(count, size, spoilers, salvaged, in_rounds=True)
+
+    assert run.answers == Counter({str(number): 1 for number in range(count)})
+    assert max(run.asked().values()) <= 1 + depth_of(size)
+    assert run.empty <= sum(number < count for number in spoilers) * depth_of(size)
+    planner = PackPlanner(in_rounds=True)
+    planner.failed(tuple("abcd"))
+    assert [planner.next_pack(4, lambda: None) for _ in range(3)] == [("a", "b"), ("c", "d"), ()]
+    assert planner.waiting == 0
 
 
 def test_the_healthy_items_of_spoiled_packs_go_on_in_full_packs() -> None:

@@ -52,7 +52,11 @@ class PackPlanner:
     of one item, of which `forget` is enough.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_rounds: bool = False) -> None:
+        """`in_rounds`: answers come in rounds that may take a day (batch jobs), so nothing is left for a
+        later one that can be asked in this: of a pack that came to nothing both halves are.
+        """
+        self._in_rounds = in_rounds
         self._trouble: dict[str, _Trouble] = {}
         self._groups: deque[tuple[str, ...]] = deque()
         self._riders: deque[str] = deque()
@@ -124,11 +128,7 @@ class PackPlanner:
             self._trouble.pop(id_, None)
         if tuple(pack) in self._searches:
             self._searches.passed(tuple(pack))
-        left = [id_ for id_ in pack if id_ not in reading.answers]
-        for id_ in left:
-            self._note(id_, len(pack), len(left))
-        self._riders.extend(id_ for id_ in left if self._trouble[id_].is_rider)
-        self._enqueue(tuple(id_ for id_ in left if not self._trouble[id_].is_rider))
+        self._ask_smaller([id_ for id_ in pack if id_ not in reading.answers], len(pack))
         return ()
 
     def failed(self, pack: Sequence[str]) -> tuple[str, ...]:
@@ -137,6 +137,9 @@ class PackPlanner:
         if len(ids) == 1:
             self.forget(ids)
             return ids
+        if self._in_rounds:
+            self._ask_smaller(ids, len(ids))
+            return ()
         if ids in self._searches:
             self._free(self._searches.failed(ids))
             return ()
@@ -154,6 +157,13 @@ class PackPlanner:
         """Drop what is known of items that have a result, or are asked again by somebody else."""
         for id_ in ids:
             self._trouble.pop(id_, None)
+
+    def _ask_smaller(self, left: Sequence[str], size: int) -> None:
+        """Ask again what a pack of `size` has left."""
+        for id_ in left:
+            self._note(id_, size, len(left))
+        self._riders.extend(id_ for id_ in left if self._trouble[id_].is_rider)
+        self._enqueue(tuple(id_ for id_ in left if not self._trouble[id_].is_rider))
 
     def _free(self, ids: Sequence[str]) -> None:
         """Let items ride that are under no suspicion, unless they have been in trouble too often."""
