@@ -16,7 +16,6 @@ BYTES_PER_TOKEN = 3
 """The first estimate, before any usage was reported: 1 token per 3 bytes of UTF-8."""
 BATCH_ITEMS = 1000
 """Above so many items the batch API is advised: half the price, and nobody waits for each answer."""
-_USUAL_BATCH_DISCOUNT = 0.5
 _ENGINE_BYTES = 120 * 2**20
 _SCAN_BYTES_PER_ITEM = 20
 _FLIGHT_BYTES = 64 * 2**10
@@ -46,8 +45,8 @@ class Workload:
     input_pusd: int | None = None
     """Price of a token."""
     output_pusd: int | None = None
-    batch_discount: float | None = None
-    """What the batch API costs as a part of the realtime price; None: not known, half is assumed."""
+    batch_factor: float | None = None
+    """What the batch API costs as a part of the realtime price; None: not known, all of it is counted."""
     limits: LimitsConfig
     concurrency: int
     latency_s: float
@@ -112,7 +111,7 @@ def plan(work: Workload) -> Plan:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         realtime_pusd=realtime,
-        batch_pusd=None if realtime is None else math.ceil(realtime * _discount(work)),
+        batch_pusd=None if realtime is None else math.ceil(realtime * (work.batch_factor or 1.0)),
         items_per_request=work.items_per_request,
         alone_pusd=alone_cost,
         duration_s=bounds[0].duration_s,
@@ -187,10 +186,6 @@ def _cost(work: Workload, input_tokens: int, output_tokens: int) -> int | None:
     if work.input_pusd is None or work.output_pusd is None:
         return None
     return input_tokens * work.input_pusd + output_tokens * work.output_pusd
-
-
-def _discount(work: Workload) -> float:
-    return _USUAL_BATCH_DISCOUNT if work.batch_discount is None else work.batch_discount
 
 
 def _bounds(work: Workload, requests: int, input_tokens: int, output_tokens: int) -> tuple[Bound, ...]:
@@ -273,6 +268,6 @@ def _assumptions(work: Workload) -> tuple[str, ...]:
         lines.append("each answer takes all of max_output_tokens")
     if work.input_pusd is None or work.output_pusd is None:
         lines.append("no price is known for this model, so no cost is given")
-    elif work.batch_discount is None:
-        lines.append("the batch API at half the price (assumed, not known for this model)")
+    elif work.batch_factor is None:
+        lines.append("no batch price is known, so all of the price is counted: say prices.batch_discount")
     return tuple(lines)

@@ -292,7 +292,7 @@ def choose_way(
         return Way("realtime", f"{items:,} items are soon done; from {AUTO_ITEMS:,} on a batch is taken")
     if batch_factor is not None and batch_factor >= 1.0:
         return Way("realtime", "a batch costs no less for this model")
-    price = "about half (assumed)" if batch_factor is None else f"{batch_factor:.0%} of the price"
+    price = "half the price as a rule" if batch_factor is None else f"{batch_factor:.0%} of the price"
     return Way("batch", f"{items:,} items that nobody waits for, at {price}")
 
 

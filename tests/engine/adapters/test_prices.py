@@ -181,6 +181,31 @@ def test_the_users_batch_discount_is_taken_off_every_price() -> None:
     assert over.record()["is_batch_price_assumed"] is True
 
 
+@pytest.mark.parametrize(
+    ("kind", "url", "factor"),
+    [
+        ("openai", None, 0.5),
+        ("anthropic", None, 0.5),
+        ("gemini", None, 0.5),
+        ("openai", "https://api.groq.com/openai/v1", 0.5),
+        ("openai", "https://x.openai.azure.com/openai/v1", 0.5),
+        ("openai", "https://api.mistral.ai/v1", 0.5),
+        ("openai", "https://api.together.xyz/v1", None),
+        ("openai", "http://127.0.0.1:8000/v1", None),
+        ("anthropic", "http://127.0.0.1:8000", None),
+    ],
+)
+def test_beside_prices_of_ones_own_a_batch_costs_what_the_house_says_it_does_for_all_models(
+    kind: str, url: str | None, factor: float | None
+) -> None:
+    pricer = pricer_of(kind, "new-model", url, input=50_000, output=100_000)
+    usage = Usage(input_tokens=1000, output_tokens=1000)
+
+    assert pricer.batch_factor == factor
+    assert pricer.cost(usage, AT, is_batch=True) == (pricer.cost(usage, AT) or 0) * (factor or 1)
+    assert pricer_of(kind, "m", url, input=1, output=1, batch_discount=0.1).batch_factor == 0.9
+
+
 def test_where_no_batch_price_is_known_the_standard_one_is_taken_and_said() -> None:
     pricer = pricer_of("openai", "deepseek/deepseek-chat", "https://openrouter.ai/api/v1")
     usage = Usage(input_tokens=1000, output_tokens=1000)

@@ -29,16 +29,16 @@ def test_tokens_and_cost_follow_from_bytes_and_prices() -> None:
 
     assert (made.requests, made.input_tokens, made.output_tokens) == (10, 1000, 1000)
     assert made.realtime_pusd == 1000 * 250_000 + 1000 * 2_000_000
-    assert made.batch_pusd == made.realtime_pusd // 2
 
 
-def test_a_discount_that_is_known_is_used_and_one_that_is_not_is_said_to_be_assumed() -> None:
-    known = plan(replace(TEN, batch_discount=0.25))
+def test_a_batch_price_that_is_not_known_is_counted_as_the_whole_price_and_said() -> None:
+    known, unknown = plan(replace(TEN, batch_factor=0.25)), plan(TEN)
 
     assert known.realtime_pusd is not None
     assert known.batch_pusd == known.realtime_pusd // 4
-    assert not any("assumed" in line for line in known.assumptions)
-    assert any("assumed" in line for line in plan(TEN).assumptions)
+    assert unknown.batch_pusd == unknown.realtime_pusd
+    assert not any("prices.batch_discount" in line for line in known.assumptions)
+    assert any("prices.batch_discount" in line for line in unknown.assumptions)
 
 
 def test_an_unknown_price_stays_unknown_also_in_a_sum() -> None:
@@ -52,7 +52,13 @@ def test_an_unknown_price_stays_unknown_also_in_a_sum() -> None:
 
 def test_packs_say_the_common_part_once_in_realtime_and_in_batch_jobs() -> None:
     packed = replace(
-        TEN, items=31, items_per_request=10, pack_bytes_mean=1500.0, pack_output_tokens=1300, concurrency=1
+        TEN,
+        items=31,
+        items_per_request=10,
+        pack_bytes_mean=1500.0,
+        pack_output_tokens=1300,
+        concurrency=1,
+        batch_factor=0.5,
     )
 
     made, alone = plan(packed), plan(replace(TEN, items=31))

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from llmtop.config.schema import ServerName
+from llmtop.config.kinds import KINDS, effective_base_url
+from llmtop.config.schema import ProviderConfig, ServerName
 
 _DAY_S = 86_400.0
 _MINUTE_S = 60.0
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class ServerProfile:
     """What `x-ratelimit-limit-requests` counts over."""
     key_header: str | None = None
     """Header of a key that is not a token; None: `Authorization`, like a token."""
+    batch_discount: float | None = None
+    """What its batch API takes off the price, by its price page; None: not said, or not for all models."""
 
     def key_headers(self, key: str) -> dict[str, str]:
         """Return the header that carries the key. A JSON web token is a bearer's everywhere."""
@@ -39,16 +43,17 @@ class ServerProfile:
 
 _COMPATIBLE = ServerProfile("compatible", ())
 _PROFILES = (
-    ServerProfile("openai", ("api.openai.com",), token_field="max_completion_tokens"),
+    ServerProfile("openai", ("api.openai.com",), token_field="max_completion_tokens", batch_discount=_HALF),
     ServerProfile(
         "azure",
         ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com"),
         token_field="max_completion_tokens",
         key_header="api-key",
+        batch_discount=_HALF,
     ),
-    ServerProfile("groq", ("api.groq.com",), requests_window_s=_DAY_S),
+    ServerProfile("groq", ("api.groq.com",), requests_window_s=_DAY_S, batch_discount=_HALF),
     ServerProfile("together", ("api.together.ai", "api.together.xyz")),
-    ServerProfile("mistral", ("api.mistral.ai",)),
+    ServerProfile("mistral", ("api.mistral.ai",), batch_discount=_HALF),
 )
 
 
@@ -59,11 +64,27 @@ def profile_of(base_url: str, server: ServerName | None = None) -> ServerProfile
     """
     if server is not None:
         return next((profile for profile in _PROFILES if profile.name == server), _COMPATIBLE)
-    try:
-        host = (urlsplit(base_url).hostname or "").rstrip(".")
-    except ValueError:
-        return _COMPATIBLE
+    host = _host(base_url)
     for profile in _PROFILES:
         if any(host == end or host.endswith(f".{end}") for end in profile.host_ends):
             return profile
     return _COMPATIBLE
+
+
+def usual_batch_discount(provider: ProviderConfig) -> float | None:
+    """Return what the provider's batch API takes off the price as a rule; None: nobody knows."""
+    url = effective_base_url(provider)
+    if url is None:
+        return None
+    if provider.kind == "openai":
+        return profile_of(url, provider.server).batch_discount
+    own = KINDS[provider.kind].base_url
+    return _HALF if own is not None and _host(url) == _host(own) else None
+
+
+def _host(base_url: str) -> str:
+    """Return the host of an address; empty for one that cannot be read."""
+    try:
+        return (urlsplit(base_url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
