@@ -15,6 +15,7 @@ from llmtop.adapters.simulator import SimulatedProvider
 from llmtop.batch_jobs import FetchBroken
 from llmtop.model import Command, ItemError, Outcome, ProviderError
 from llmtop.policy import batching
+from llmtop.run.opened import StartOptions
 
 
 def is_each_its_own(results: list[dict[str, Any]]) -> bool:
@@ -378,3 +379,49 @@ async def test_a_run_that_is_throttled_past_the_deadline_makes_no_job_of_it_and_
         assert run.exit_code == 3
         assert run.standing.halt is not None
         assert run.standing.halt.reason == "throttled"
+
+
+# -- a run that is cancelled -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize("spill", ["none", "realtime"])
+async def test_what_jobs_had_done_when_their_run_is_cancelled_is_kept_and_nothing_more_is_asked(
+    desk: Desk, kind: str, spill: str
+) -> None:
+    desk.items(60)
+    async with simulator(batch_s=0.05, batch_line_s=0.05) as server:
+        config = batch_config(desk, server, kind, batch={"spill": spill})
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await until_true(lambda: server.books.batches_created[kind] == 2)
+            await asyncio.sleep(0.4)  # some lines are done by now
+            said = await run.command(Command("cancel", "someone@here"))
+            assert "2 batch jobs ended" in said.message
+            await run.settled()
+            assert run.exit_code == 8
+        results = desk.results()
+        assert 0 < len(results) < 60
+        assert is_each_its_own(results)
+        assert {each["via"] for each in results} == {"batch"}
+        assert sum(server.books.batches_created.values()) == 2
+        assert int(desk.rows("SELECT SUM(cost_pusd) FROM attempts")[0][0]) == server.books.billed_pusd
+
+
+async def test_what_a_job_is_too_slow_to_give_back_to_a_cancelled_run_is_fetched_by_its_resumption(
+    desk: Desk,
+) -> None:
+    ids = desk.items(20)
+    async with simulator(batch_s=0.05, batch_line_s=0.05, batch_cancelling_s=1.0) as server:
+        config = batch_config(desk, server, execution={"stop_grace": "50ms"})
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await until_true(lambda: any(job.record.batch_id for job in jobs_of(run).jobs))
+            await asyncio.sleep(0.3)  # some lines are done by now
+            said = await run.command(Command("cancel", "someone@here"))
+            assert f"1 still ending: --resume {run.id}" in said.message
+            await run.settled()
+            assert run.exit_code == 8
+        async with desk.engine(config, start=StartOptions(resume=run.id)) as (again,), asyncio.timeout(20):
+            await again.settled()
+            assert again.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1

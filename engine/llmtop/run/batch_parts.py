@@ -152,7 +152,6 @@ def batch_side(
         maker=maker,
         creator=creator,
         follower=follower,
-        provider=jobs.provider,
         books=own,
         on_news=run.heard,
         wall=run.wall,

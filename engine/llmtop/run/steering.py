@@ -11,9 +11,13 @@ from llmtop.errors import LlmtopError
 from llmtop.model import Acknowledgement, Change, Command, CommandVerb, Decision
 from llmtop.policy.limiter import Cause
 from llmtop.run.knobs import KNOBS, BadKnob, read_knob
+from llmtop.submit.realtime import RealtimeSubmitter
 
 if TYPE_CHECKING:
     from llmtop.run.run import Run
+
+_PATIENCE_S = 5.0
+"""How long a cancelled run waits for its batch jobs to end; whoever asked for it waits too."""
 
 
 async def steer(run: Run, command: Command) -> Acknowledgement:
@@ -71,12 +75,16 @@ async def _cancel(run: Run, command: Command) -> Acknowledgement:
         return _no(f"{run.name} has ended: {run.standing.end}")
     in_flight, old = len(run.parts.submitter.flights), _word(run)
     run.standing.is_cancelled = True
-    batches = run.parts.batches
-    jobs = 0 if batches is None else await batches.cancel_all(run.config.execution.stop_grace)
-    run.parts.submitter.stop()
-    run.parts.submitter.abort()
+    submitter = run.parts.submitter
+    patience_s = min(run.config.execution.stop_grace, _PATIENCE_S)
+    jobs, left = 0, 0
+    if not isinstance(submitter, RealtimeSubmitter):
+        jobs, left = await submitter.end_all(patience_s)
+    submitter.stop()
+    submitter.abort()
     words = f"cancel: {run.counts.finished:,} results kept, {in_flight} in flight broken off"
     words += f", {jobs} batch jobs ended at the provider" if jobs else ""
+    words += f" ({left} still ending: --resume {run.id} fetches what they had done)" if left else ""
     _state_changed(run, command, old, "cancelled", words)
     return _yes(words, Change("state", old, "cancelled"))
 

@@ -126,6 +126,8 @@ class Follower:
         if job.failures:
             return backoff(job.failures, self._poll_s, self._rng)
         record = job.record
+        if record.state == "cancelling":
+            return poll_delay(0.0, self._poll_s, self._rng)  # somebody waits for it
         age_s = max(0.0, at - (record.created_at or record.intended_at))
         done = None if record.done is None else record.done + (record.failed or 0)
         return poll_delay(age_s, self._poll_s, self._rng, done=done, requests=record.requests)

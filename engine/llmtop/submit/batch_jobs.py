@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from llmtop.batch_jobs import BatchProvider, RemoteBatch
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_following import Follower
 from llmtop.submit.batch_making import Maker
@@ -32,7 +32,6 @@ class BatchSubmitter:
         maker: Maker,
         creator: Creator,
         follower: Follower,
-        provider: BatchProvider,
         books: JobBooks,
         on_news: Callable[[str, str], None],
         wall: Callable[[], float],
@@ -46,7 +45,6 @@ class BatchSubmitter:
         self._maker = maker
         self._creator = creator
         self._follower = follower
-        self._provider = provider
         self._books = books
         self._on_news = on_news
         self._wall = wall
@@ -103,7 +101,8 @@ class BatchSubmitter:
 
     async def run(self) -> None:
         """Make jobs and follow them until nothing is left, or until `stop`."""
-        self._maker.is_stopping = self._is_given_up = self._list.is_refused = False
+        self._maker.is_stopping = self._maker.is_ending = False
+        self._is_given_up = self._list.is_refused = False
         self._bug, self._maker.has_more = None, True
         self._begin()
         try:
@@ -207,21 +206,21 @@ class BatchSubmitter:
             self._books.save(job.record)
             self.poke()
 
-    async def cancel_all(self, patience_s: float) -> int:
-        """Ask the provider to end all jobs; return how many said yes within the time."""
-        known = [job.record.batch_id for job in self.jobs if job.record.batch_id is not None]
-        try:
+    async def end_all(self, patience_s: float) -> tuple[int, int]:
+        """Ask the provider to end all jobs, and take what they had done; no new one is made.
+
+        Return how many it ended, and how many were still ending when the time was over: what those
+        had done is fetched by a later start.
+        """
+        self._maker.is_ending = True
+        ending = [job for job in self.jobs if job.record.batch_id is not None]
+        for job in ending:
+            self.cancel(job)
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                said = await asyncio.gather(*(self._provider.cancel(batch_id) for batch_id in known))
-        except TimeoutError:
-            return 0
-        ended = [each for each in said if isinstance(each, RemoteBatch)]
-        for job in self.jobs:
-            for each in ended:
-                if each.id == job.record.batch_id:
-                    job.saw(each, self._wall())
-                    self._books.save(job.record)
-        return len(ended)
+                while any(job in self.jobs for job in ending):
+                    await self._list.changed()
+        return len(ending), sum(job in self.jobs for job in ending)
 
     # -- following jobs ------------------------------------------------------------------------
 

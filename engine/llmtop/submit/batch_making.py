@@ -52,6 +52,8 @@ class Maker:
         self.on_late: Callable[[], None] = _nothing
         """Told when that begins."""
         self.is_stopping = False
+        self.is_ending = False
+        """Whether no more jobs are made, while those that there are come to their end."""
         self.has_more = True
         """Whether items may be left to ask."""
         self.may_read = True
@@ -103,7 +105,7 @@ class Maker:
             if job is not None:
                 await self._bring(job, is_unknown=job.record.created_at is not None)
                 continue
-            if not self.is_open or self._has_passed():
+            if not self.is_open or self.is_ending or self._has_passed():
                 self.has_more = False
                 return
             if self._patience.refusals:

@@ -113,6 +113,12 @@ class BothWays:
         self.realtime.stop()
         self.batches.stop()
 
+    async def end_all(self, patience_s: float) -> tuple[int, int]:
+        """Take nothing new, and end all jobs at the provider: as `BatchSubmitter.end_all`."""
+        self._is_stopping = True
+        self.realtime.stop()
+        return await self.batches.end_all(patience_s)
+
     def abort(self) -> None:
         """Break off what is in flight."""
         self.realtime.abort()
