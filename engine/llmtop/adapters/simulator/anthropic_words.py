@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from llmtop.adapters.simulator.admission import Admission, Refusal
 from llmtop.adapters.simulator.anthropic_request import parse_message
@@ -13,7 +13,7 @@ from llmtop.adapters.simulator.chat_request import ChatCall, Patterns
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import Errors
 from llmtop.adapters.simulator.profile import Profile
-from llmtop.adapters.simulator.refusals import hint_headers, refusal_body
+from llmtop.adapters.simulator.refusals import hint_headers, limits_now, refusal_body
 from llmtop.adapters.simulator.streams import anthropic_events
 
 _TYPES = {
@@ -96,15 +96,11 @@ class AnthropicDialect:
     def rate_headers(self, admission: Admission, now: float, wall_now: float) -> dict[str, str]:
         """`anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}`."""
         headers: dict[str, str] = {}
-        causes: tuple[Literal["requests", "tokens"], ...] = ("requests", "tokens")
-        for cause in causes:
-            state = admission.left(now, cause)
-            if state is not None:
-                limit, left, reset_s = state
-                name = f"anthropic-ratelimit-{cause}"
-                headers[f"{name}-limit"] = str(math.floor(limit))
-                headers[f"{name}-remaining"] = str(math.floor(left))
-                headers[f"{name}-reset"] = _time(wall_now + reset_s)
+        for cause, limit, left, reset_s in limits_now(admission, now):
+            name = f"anthropic-ratelimit-{cause}"
+            headers[f"{name}-limit"] = str(limit)
+            headers[f"{name}-remaining"] = str(left)
+            headers[f"{name}-reset"] = _time(wall_now + reset_s)
         return headers
 
 

@@ -56,13 +56,21 @@ def parse_call(raw: bytes, profile: Profile, patterns: Patterns, model: str = ""
 
     `model`: where the address names it.
     """
+    body = object_of(raw)
+    if model:
+        body["model"] = model
+    return read_call(body, profile, patterns)
+
+
+def object_of(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object of a request. Raises Complaint."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise complaints.not_json() from None
-    if model and isinstance(body, dict):
-        body["model"] = model
-    return read_call(body, profile, patterns)
+    if not isinstance(body, dict):
+        raise complaints.not_json()
+    return body
 
 
 def read_call(body: Any, profile: Profile, patterns: Patterns) -> ChatCall:

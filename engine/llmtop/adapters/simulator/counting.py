@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from llmtop.adapters.simulator import complaints
 from llmtop.adapters.simulator.anthropic_request import check_version, read_params
-from llmtop.adapters.simulator.chat_request import Patterns
+from llmtop.adapters.simulator.chat_request import Patterns, object_of
 from llmtop.adapters.simulator.gemini_request import read_generate
 from llmtop.adapters.simulator.profile import Profile
 
@@ -20,22 +17,12 @@ def message_tokens(
     """Answer a `POST /v1/messages/count_tokens`. Raises Complaint."""
     version = headers.get("anthropic-version", "")
     check_version(version)
-    call = read_params({"max_tokens": 1, **_object(raw)}, version, profile, patterns)
+    call = read_params({"max_tokens": 1, **object_of(raw)}, version, profile, patterns)
     return {"input_tokens": call.prompt.tokens}
 
 
 def generate_tokens(raw: bytes, model: str, profile: Profile, patterns: Patterns) -> dict[str, Any]:
     """Answer a `POST .../models/{model}:countTokens`. Raises Complaint."""
-    body = _object(raw)
+    body = object_of(raw)
     call = read_generate(body.get("generateContentRequest") or body, model, profile, patterns)
     return {"totalTokens": call.prompt.tokens}
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise complaints.not_json() from None
-    if not isinstance(body, dict):
-        raise complaints.not_json()
-    return body

@@ -22,11 +22,17 @@ from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, parse_cal
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import Errors, OpenAIDialect
 from llmtop.adapters.simulator.profile import Profile
+from llmtop.adapters.simulator.refusals import limits_now
 from llmtop.adapters.simulator.streams import openai_events
 
 _DEPLOYMENT = re.compile(r"/deployments/(?P<model>[^/]+)(?P<rest>/.+)")
 _SAFE = {
     name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")
+}
+_NO_LIMITS = {
+    f"x-ratelimit-{what}-{name}": "0" if what == "reset" else "-1"
+    for name in ("requests", "tokens")
+    for what in ("limit", "remaining", "reset")
 }
 _UNKNOWN_TO_MISTRAL = ("max_completion_tokens", "seed", "logit_bias", "user")
 
@@ -67,13 +73,11 @@ class AzureDialect(OpenAIDialect):
 
     def rate_headers(self, admission: Admission, now: float, wall_now: float) -> dict[str, str]:
         """`x-ratelimit-*` with resets of whole seconds, and -1 where there is no limit."""
-        headers: dict[str, str] = {}
-        for cause in ("requests", "tokens"):
-            state = admission.left(now, "requests" if cause == "requests" else "tokens")
-            limit, left, reset_s = state or (-1, -1, 0.0)
-            headers[f"x-ratelimit-limit-{cause}"] = str(math.floor(limit))
-            headers[f"x-ratelimit-remaining-{cause}"] = str(math.floor(left))
-            headers[f"x-ratelimit-reset-{cause}"] = str(math.ceil(reset_s))
+        headers = dict(_NO_LIMITS)
+        for name, limit, left, reset_s in limits_now(admission, now):
+            headers[f"x-ratelimit-limit-{name}"] = str(limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(left)
+            headers[f"x-ratelimit-reset-{name}"] = str(math.ceil(reset_s))
         return headers
 
 

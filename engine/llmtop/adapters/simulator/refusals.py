@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any, Literal
 
@@ -86,15 +87,21 @@ def hint_headers(profile: Profile, refusal: Refusal, wall_now: float) -> dict[st
             return {}
 
 
-def rate_headers(admission: Admission, now: float) -> dict[str, str]:
-    """Return the `x-ratelimit-*` headers of this moment; of limits that there are."""
-    headers: dict[str, str] = {}
+def limits_now(admission: Admission, now: float) -> Iterator[tuple[str, int, int, float]]:
+    """Yield name, limit, what is left of it, and seconds until it is whole; of limits that there are."""
     causes: tuple[Literal["requests", "tokens"], ...] = ("requests", "tokens")
     for cause in causes:
         state = admission.left(now, cause)
         if state is not None:
             limit, left, reset_s = state
-            headers[f"x-ratelimit-limit-{cause}"] = str(math.floor(limit))
-            headers[f"x-ratelimit-remaining-{cause}"] = str(math.floor(left))
-            headers[f"x-ratelimit-reset-{cause}"] = go_duration(reset_s)
+            yield cause, math.floor(limit), math.floor(left), reset_s
+
+
+def rate_headers(admission: Admission, now: float) -> dict[str, str]:
+    """Return the `x-ratelimit-*` headers of this moment; of limits that there are."""
+    headers: dict[str, str] = {}
+    for name, limit, left, reset_s in limits_now(admission, now):
+        headers[f"x-ratelimit-limit-{name}"] = str(limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(left)
+        headers[f"x-ratelimit-reset-{name}"] = go_duration(reset_s)
     return headers

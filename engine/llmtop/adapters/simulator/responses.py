@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from llmtop.adapters.simulator import complaints
-from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, read_call
+from llmtop.adapters.simulator.chat_request import ChatCall, Patterns, object_of, read_call
 from llmtop.adapters.simulator.complaints import Complaint
 from llmtop.adapters.simulator.dialects import OpenAIDialect
 from llmtop.adapters.simulator.profile import Profile
@@ -29,12 +27,7 @@ class ResponsesDialect(OpenAIDialect):
         self, raw: bytes, headers: Mapping[str, str], model: str, profile: Profile, patterns: Patterns
     ) -> ChatCall:
         """Read a `POST /responses`. Raises Complaint."""
-        try:
-            body = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            raise complaints.not_json() from None
-        if not isinstance(body, dict):
-            raise complaints.not_json()
+        body = object_of(raw)
         try:
             return read_call(_as_chat(body), profile, patterns)
         except Complaint as complaint:

@@ -68,24 +68,23 @@ def unreadable(status: int) -> ProviderError:
 
 def table_of(raw: RawReply) -> dict[str, Any] | None:
     """Return the object of a good answer; None: it is not one."""
-    if not 200 <= raw.status < 300:
-        return None
-    try:
-        parsed = parse(raw.body)
-    except InvalidBody:
-        return None
+    parsed = _parsed(raw)
     return parsed if isinstance(parsed, dict) else None
 
 
 def list_of(raw: RawReply) -> list[Any] | None:
     """Return the list of a good answer; None: it is not one."""
+    parsed = _parsed(raw)
+    return parsed if isinstance(parsed, list) else None
+
+
+def _parsed(raw: RawReply) -> object:
     if not 200 <= raw.status < 300:
         return None
     try:
-        parsed = parse(raw.body)
+        return parse(raw.body)
     except InvalidBody:
         return None
-    return parsed if isinstance(parsed, list) else None
 
 
 def undone(kind: Literal["expired", "cancelled"], message: str) -> ProviderError:
