@@ -127,6 +127,8 @@ class BatchRecord:
     """Set aside when it was made; what was settled since is not taken off."""
     intended_at: float
     file_id: str | None = None
+    uploaded_at: float | None = None
+    """None too where the file goes with the creation."""
     batch_id: str | None = None
     created_at: float | None = None
     """While it has no id: when its creation was begun, if it was."""

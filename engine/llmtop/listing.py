@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from llmtop.model import RunCounts
+
 ItemState = Literal["pending", "in_flight", "done", "rejected", "failed"]
 
 
@@ -91,3 +93,26 @@ class ItemDetail:
     result: dict[str, Any] | None
     """The result line of `interface.md` section 4."""
     attempts: tuple[AttemptRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What requests of a batch job came to."""
+
+    name: str
+    """`open`, `answered`, `released` (given back unasked) or an `error.type`."""
+    count: int
+    last_at: float | None
+    last_message: str
+    """Of the last error; "" where it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """What the ledger knows of the requests of one batch job."""
+
+    number: int
+    counts: RunCounts
+    """Its items by what they have come to by now, here or elsewhere."""
+    outcomes: tuple[JobOutcome, ...]
+    """What its requests came to, those in trouble first, then by their number."""

@@ -112,12 +112,13 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LatencyView:
-    """How long things take, over the last 5 minutes."""
+    """How long things take, over the last 5 minutes; batch jobs over the last day."""
 
     request: Percentiles = Percentiles()
     waiting: Percentiles = Percentiles()
     """From ready to sent: what the gate held it back."""
     batch: Percentiles = Percentiles()
+    """Provider batch jobs, from their creation until their results are here."""
     loop_lag_p99_s: float | None = None
     request_p95_10min_s: float | None = None
 
@@ -196,12 +197,72 @@ class ErrorsView:
     history_5xx: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A provider batch job beside what its row says. None: not known (yet), or it never comes to that."""
+
+    number: int
+    """What `llmtop batches RUN --cancel` and `--look-up` call it."""
+    tag: str = ""
+    """Our name for it at the provider."""
+    batch_id: str | None = None
+    """The provider's name for it."""
+    requests: int = 0
+    """Its lines at the provider: fewer than its items where they are packs."""
+    retrieved: int = 0
+    """Items whose results are here."""
+    failed: int | None = None
+    """Requests that failed, as the provider counts."""
+    per_min: float | None = None
+    """Items a minute: at the last looks, or over the whole life of a job that has ended."""
+    eta_s: float | None = None
+    """Until its last item, at that rate."""
+    full_pusd: int | None = None
+    """What it cost so far, at the price of realtime."""
+    at_most_pusd: int | None = None
+    """The most that what is done can cost: usage is only known once it is fetched."""
+    reserved_pusd: int = 0
+    """Set aside for all of it when it was made."""
+    intended_at: float
+    uploaded_at: float | None = None
+    created_at: float | None = None
+    looked_at: float | None = None
+    next_look_at: float | None = None
+    ended_at: float | None = None
+    over_at: float | None = None
+    """Its results are here, or it was given up: nothing of it is waited for."""
+    expires_at: float | None = None
+    results_until: float | None = None
+    """The provider keeps its results until then."""
+    time_role: Literal["plain", "warn", "bad"] = "plain"
+    """Whether it soon expires, or results that are not here soon vanish."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesView:
+    """All provider batch jobs of a run together."""
+
+    open: int = 0
+    """Jobs that are not over."""
+    held: int = 0
+    """Of them, those that wait for a person."""
+    over: int = 0
+    items: int = 0
+    """In the open jobs."""
+    items_done: int = 0
+    """Of them, those that are done as far as the provider tells."""
+    next_look_at: float | None = None
+    spent_pusd: int = 0
+    full_pusd: int | None = None
+    """The same at the price of realtime; None: no batch price is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlightRow:
     """One row of the table: a request or pack in flight or just finished, or a provider batch."""
 
     key: str
-    """`p00827` or `b-71c2`: stable for the row's life."""
+    """`p00827` or `b0002`: stable for the row's life."""
     via: Literal["rt", "batch"]
     state: str
     """One word, then numbers: `sent`, `retry 429`, `done 14 rej 1`."""
@@ -215,6 +276,8 @@ class FlightRow:
     cost_pusd: int | None = None
     note: str = ""
     role: Literal["plain", "good", "warn", "bad"] = "plain"
+    job: JobView | None = None
+    """Of a provider batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +407,7 @@ class Snapshot:
     filters: tuple[FilterView, ...] = ()
     """In the order in which they look at an answer; empty: the run has none."""
     packs: PackView = PackView()
+    batches: BatchesView = BatchesView()
     plan: PlanView | None = None
     """None: a run of an earlier version."""
 

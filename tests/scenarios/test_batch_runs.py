@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections import Counter
 from unittest.mock import ANY
@@ -11,7 +12,13 @@ import pytest
 from batch_runs import PROVIDERS, batch_config, finishes, until_true
 from whole_runs import Desk, each_once, simulator
 
+from llmtop.config.loader import load_config
+from llmtop.control.client import RemoteRun
+from llmtop.control.launch import RunOptions, engine_here
+from llmtop.control.opening import open_run
+from llmtop.listing import ItemQuery
 from llmtop.model import Command
+from llmtop.run.job_rows import job_rows
 from llmtop.submit import batch_receiving
 
 
@@ -260,6 +267,96 @@ async def test_the_list_of_jobs_shows_state_counts_and_cost_and_takes_commands(d
         refused = await desk.llmtop("batches", "job", "--look-up", "1")
         assert refused.code == 2
         assert "Traceback" not in refused.err
+
+
+async def test_a_screen_sees_a_job_with_its_items_and_steers_it_and_sees_it_again_at_rest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.items(60)
+    monkeypatch.setattr(os, "environ", os.environ | desk.environ)
+    async with simulator(batch_s=0.05, batch_line_s=0.02, batch_lines={"http_400": 0.3}) as server:
+        config = batch_config(desk, server, batch={"max_requests": 30})
+        async with engine_here(desk.home, load_config(config), RunOptions()) as engine:
+            door = await open_run(desk.home, "latest")
+            assert isinstance(door, RemoteRun)
+            first = await door.snapshot()
+            while len(first.rows) < 2 or not all(row.items_done for row in first.rows):
+                first = await door.snapshot()
+            at_first = await door.items(ItemQuery(of_row="b0002", limit=100))
+            looked = await door.command(Command("look_up", "a@b", {"job": "2"}))
+            unknown = await door.command(Command("cancel_job", "a@b", {"job": "9"}))
+            await engine.wait()
+            last, detail = await door.snapshot(), await door.job(2)
+            nobodys = await door.job(3)
+            failed = await door.items(ItemQuery(states=("failed",), of_row="b0002", limit=100))
+            await door.close()
+        at_rest = await open_run(desk.home, "latest")
+        rested, rested_detail = await at_rest.snapshot(), await at_rest.job(2)
+        await at_rest.close()
+
+    assert first.state == "waiting"
+    assert first.state_detail.startswith("2 jobs, ")
+    assert "next look in" in first.state_detail
+    row = first.rows[1]
+    assert row.job is not None
+    assert (row.key, row.state, row.items, row.job.full_pusd) == ("b0002", "in progress", 30, None)
+    assert 0 < (row.job.at_most_pusd or 0) < row.job.reserved_pusd
+    assert row.job.per_min is not None
+    assert row.job.uploaded_at is not None
+    assert [each.id for each in at_first.rows] == [f"m-{seq}" for seq in range(30, 60)]
+    assert (looked.is_ok, unknown.is_ok) == (True, False)
+    assert detail is not None
+    assert detail.outcomes[0].name == "bad_request"
+    assert detail.counts.failed == detail.outcomes[0].count == len(failed.rows) > 0
+    assert detail.counts.total == 30
+    assert nobodys is None
+    assert last.batches.over == rested.batches.over == 2
+    assert last.batches.full_pusd == rested.batches.full_pusd == 2 * last.cost.spent_pusd
+    assert last.latency.batch.p50 is not None
+    assert rested.latency.batch.p50 is not None
+    assert {each.key: each.job and each.job.full_pusd for each in last.rows} == {
+        each.key: each.job and each.job.full_pusd for each in rested.rows
+    }
+    assert rested_detail == detail
+
+
+async def test_a_job_that_was_cancelled_keeps_what_was_done_and_the_rest_is_asked_again(desk: Desk) -> None:
+    ids = desk.items(40)
+    async with simulator(batch_s=0.02, batch_line_s=0.05, batch_cancelling_s=0.05) as server:
+        config = batch_config(desk, server)
+        async with desk.engine(config) as (run,):
+            jobs = run.parts.batches
+            assert jobs is not None
+            await until_true(lambda: bool(jobs.jobs) and (jobs.jobs[0].record.done or 0) > 2)
+            said = await run.command(Command("cancel_job", "a@b", {"job": "1"}))
+            await until_true(lambda: bool(jobs.over))
+            row = job_rows(jobs, run.wall(), 0.5)[-1]
+            await run.settled()
+            assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert max(server.books.served_ids.values()) == 1
+
+    assert (said.is_ok, said.message) == (True, "cancel job 1: what is done is kept")
+    assert 0 < row.items_done < 40
+    assert row.note == f"{40 - row.items_done} items were not done in it"
+
+
+async def test_jobs_of_an_earlier_process_stay_in_sight(desk: Desk) -> None:
+    desk.items(3)
+    async with simulator(batch_s=0.05) as server:
+        config = batch_config(desk, server, batch={"max_requests": 10, "max_enqueued_tokens": 1})
+        async with desk.engine(config) as (run,):
+            before = run.parts.batches
+            assert before is not None
+            await until_true(lambda: len(before.over) == 1)
+            run.stop()
+        async with desk.engine(config) as (run,):
+            now = run.parts.batches
+            assert now is not None
+            assert now.over[0].record.number == 1
+            assert run.parts.meters.latency(run.clock()).batch.p50 is not None
+            await run.settled()
+            assert [row.key for row in job_rows(now, run.wall(), 0.5)] == ["b0003", "b0002", "b0001"]
 
 
 async def test_jobs_that_are_open_are_awaited_by_a_run_that_now_goes_in_realtime(desk: Desk) -> None:

@@ -10,12 +10,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, ItemRow
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, ItemRow, JobDetail
 from llmtop.model import Acknowledgement, Change, Command, Decision
 from llmtop.snapshot import FlightRow, Knob, RunState, Snapshot
 from llmtop_tui.sample import SAMPLE
-from llmtop_tui.sample_items import ITEM, ITEMS
+from llmtop_tui.sample_items import ITEM, ITEMS, JOB_DETAIL
 
+_ALL = tuple(row.seq for row in ITEMS)
 _STATES: dict[str, RunState] = {
     "pause": "paused",
     "hold": "paused",
@@ -42,9 +43,14 @@ class FakeDoor:
         """Whether the change of a command shows in the next snapshot."""
         self.commands: list[Command] = []
         self.all_items: tuple[ItemRow, ...] = ITEMS
-        self.packs: dict[str, tuple[int, ...]] = {"p00827": (12411, 12412), "p00824": (12277, 884, 3, 5)}
+        self.packs: dict[str, tuple[int, ...]] = {
+            "p00827": (12411, 12412),
+            "p00824": (12277, 884, 3, 5),
+            "b0002": _ALL,
+        }
         """Which items share a request, by the key of its row."""
         self.queries: list[ItemQuery] = []
+        self.jobs_read: list[int] = []
         self.refusal = ""
         self.is_closed = False
         self._changed = asyncio.Event()
@@ -106,6 +112,10 @@ class FakeDoor:
         row = next((row for row in self.all_items if row.id == item_id), None)
         return None if row is None else replace(ITEM, row=row)
 
+    async def job(self, number: int) -> JobDetail | None:
+        self.jobs_read.append(number)
+        return JOB_DETAIL
+
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         return ()
 
@@ -118,6 +128,9 @@ class FakeDoor:
 
     def _apply(self, command: Command) -> None:
         now = self.now
+        if command.verb in {"cancel_job", "look_up"}:
+            self._steer_job(command)
+            return
         if command.verb != "set":
             self.push(state=_STATES.get(command.verb, now.state))
             return
@@ -128,6 +141,15 @@ class FakeDoor:
             now.throughput, concurrency=int(values.get("concurrency", now.throughput.concurrency))
         )
         self.push(tuner=replace(now.tuner, knobs=_with(knobs, values), is_on=is_on), throughput=throughput)
+
+    def _steer_job(self, command: Command) -> None:
+        number = int((command.values or {})["job"])
+        state = "cancel asked" if command.verb == "cancel_job" else "creating"
+        rows = (
+            replace(row, state=state) if row.job is not None and row.job.number == number else row
+            for row in self.now.rows
+        )
+        self.push(rows=tuple(rows))
 
     def _moved(self, now: Snapshot) -> Snapshot:
         """One second later, in about the way a run of 2 requests a second changes."""

@@ -7,13 +7,16 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from llmtop.listing import AttemptRow, JobDetail, JobOutcome
 from llmtop.model import Decision, RunCounts
 from llmtop.snapshot import (
+    BatchesView,
     CostView,
     ErrorKind,
     ErrorsView,
     FlightRow,
     HeldBy,
+    JobView,
     Knob,
     LatencyView,
     LogLine,
@@ -65,6 +68,30 @@ def _of(
 
 percentiles = _of(Percentiles, maybe_float, maybe_float, maybe_float)
 kinds = _of(ErrorKind, words, numbers, floats, st.none() | moments, words, words)
+jobs = _of(
+    JobView,
+    number=numbers,
+    tag=words,
+    batch_id=st.none() | words,
+    requests=numbers,
+    retrieved=numbers,
+    failed=maybe_number,
+    per_min=maybe_float,
+    eta_s=maybe_float,
+    full_pusd=maybe_number,
+    at_most_pusd=maybe_number,
+    reserved_pusd=numbers,
+    intended_at=moments,
+    uploaded_at=st.none() | moments,
+    created_at=st.none() | moments,
+    looked_at=st.none() | moments,
+    next_look_at=st.none() | moments,
+    ended_at=st.none() | moments,
+    over_at=st.none() | moments,
+    expires_at=st.none() | moments,
+    results_until=st.none() | moments,
+    time_role=st.sampled_from(["plain", "warn", "bad"]),
+)
 rows = _of(
     FlightRow,
     words,
@@ -80,6 +107,33 @@ rows = _of(
     maybe_number,
     words,
     roles,
+    st.none() | jobs,
+)
+counts = _of(
+    RunCounts, st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)
+)
+batches = _of(
+    BatchesView, numbers, numbers, numbers, numbers, numbers, st.none() | moments, numbers, maybe_number
+)
+job_details = _of(
+    JobDetail, numbers, counts, _many(_of(JobOutcome, words, numbers, st.none() | moments, words), 6)
+)
+attempts = _of(
+    AttemptRow,
+    numbers,
+    numbers,
+    moments,
+    st.none() | moments,
+    st.none() | words,
+    maybe_number,
+    st.none() | words,
+    st.none() | words,
+    maybe_float,
+    maybe_number,
+    maybe_number,
+    st.booleans(),
+    st.none() | words,
+    st.none() | words,
 )
 knobs = _of(
     Knob,
@@ -93,10 +147,6 @@ knobs = _of(
 )
 decisions = _of(Decision, moments, words, words, words, words, words)
 log_lines = _of(LogLine, moments, words, words, roles)
-counts = _of(
-    RunCounts, st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**6)
-)
-
 snapshots: st.SearchStrategy[Snapshot] = _of(
     Snapshot,
     version=st.integers(0, 10**6),
@@ -203,6 +253,7 @@ snapshots: st.SearchStrategy[Snapshot] = _of(
         TunerView, st.booleans(), _many(knobs), words, words, _many(st.tuples(words, words)), _many(decisions)
     ),
     rows=_many(rows, 8),
+    batches=batches,
     log=_many(log_lines),
     warnings=_many(words),
     last_command=words,

@@ -10,6 +10,7 @@ from llmtop_tui.app import DashboardApp
 from llmtop_tui.ink import text_of, width_of
 from llmtop_tui.key_table import TABLE, Place
 from llmtop_tui.looks import Looks
+from llmtop_tui.screens.batch import BatchScreen
 from llmtop_tui.screens.batches import BatchesScreen
 from llmtop_tui.screens.errors import ErrorsScreen
 from llmtop_tui.screens.help import HelpScreen
@@ -23,6 +24,7 @@ from llmtop_tui.screens.runs import RunsScreen
 SCREENS = {
     "overview": OverviewScreen,
     "batches": BatchesScreen,
+    "batch": BatchScreen,
     "items": ItemsScreen,
     "item": ItemScreen,
     "panel": TunerScreen,

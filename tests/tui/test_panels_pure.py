@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from hostile import run_lines, snapshots
+from hostile import attempts, job_details, run_lines, snapshots
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtop.snapshot import FilterView, HeldBy, RunLine, Snapshot
+from llmtop.snapshot import FilterView, FlightRow, HeldBy, RunLine, Snapshot
 from llmtop_tui.ink import Line, block, boxed, line, text_of, width_of
 from llmtop_tui.looks import ASCII, UTF8, Looks
 from llmtop_tui.panels import (
+    batch,
+    batches,
     cost,
     errors,
     finished,
@@ -29,6 +32,7 @@ from llmtop_tui.panels import (
     tuner,
 )
 from llmtop_tui.sample import PAUSED, SAMPLE
+from llmtop_tui.sample_items import JOB_DETAIL
 from llmtop_tui.scene import Scene
 
 PANELS = {
@@ -49,6 +53,7 @@ PANELS = {
     "narrow": narrow.lines,
     "tiny": tiny.lines,
     "summary": finished.lines,
+    "batches": batches.summary,
 }
 LOOKS = [Looks(UTF8), Looks(ASCII, "mono"), Looks(ASCII, has_plot=False)]
 QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -94,6 +99,92 @@ def test_a_row_of_the_table_has_exactly_the_width_of_its_header(
             assert width_of(drawn) == width_of(flights.header(width, view))
             _check([drawn], width, 1)
             assert "\x1b" not in flights.copied(row, snapshot.at)
+
+
+@QUICK
+@given(
+    snapshot=snapshots,
+    width=st.sampled_from([60, 80, 120, 160, 200]),
+    looks=st.sampled_from(LOOKS),
+    wish=st.sampled_from(["", "cancel", "\x1b[2J"]),
+)
+def test_a_row_of_the_batches_has_exactly_the_width_of_its_header(
+    snapshot: Snapshot, width: int, looks: Looks, wish: str
+) -> None:
+    for sort in batches.SORTS:
+        view = flights.View(sort=sort)
+        for row in flights.arrange(snapshot.rows, view):
+            drawn = flights.draw(
+                row, width, snapshot.at, looks, is_current=False, wish=wish, layout=batches.columns
+            )
+            assert width_of(drawn) == width_of(flights.header(width, view, batches.columns)) <= width
+            _check([drawn], width, 1)
+
+
+@QUICK
+@given(
+    snapshot=snapshots,
+    detail=st.none() | job_details,
+    sends=st.lists(attempts, max_size=6).map(tuple),
+    width=st.sampled_from([24, 78, 118, 198]),
+    height=st.integers(1, 14),
+    looks=st.sampled_from(LOOKS),
+)
+def test_the_facts_of_any_batch_fit_and_are_free_of_control_characters(
+    snapshot: Snapshot, detail: Any, sends: Any, width: int, height: int, looks: Looks
+) -> None:
+    scene = Scene(snapshot, snapshot.at, wishes={"job:0": "cancel"})
+    for row in (None, *snapshot.rows):
+        facts = batch.Facts(row, row is not None, detail, sends)
+        _check(batch.lines(facts, scene, width, height, looks), width, height)
+
+
+@pytest.mark.parametrize(("width", "height"), [(78, 11), (118, 27), (198, 37)])
+def test_nothing_essential_about_a_job_is_cut_at_the_three_reference_sizes(width: int, height: int) -> None:
+    scene = Scene(SAMPLE, SAMPLE.at)
+    open_job, over = (row for row in SAMPLE.rows if row.via == "batch")
+
+    def said_of(row: FlightRow) -> str:
+        drawn = batch.lines(batch.Facts(row, detail=JOB_DETAIL), scene, width, height, Looks(UTF8))
+        return "\n".join(text_of(each)[:width] for each in drawn)
+
+    for word in ("b0002", "in progress", "4,100 of 9,000 items", "batch_6921f0c4a8b0819", "0e4-0002"):
+        assert word in said_of(open_job)
+    for word in ("items/min 31.3", "eta 2:36:06", "failed 12", "next in 41s", "expires in 22h", "<$0.1120"):
+        assert word in said_of(open_job)
+    for word in ("full price $0.5022", "saved $0.2511", "so far $0.2511", "results kept 28d", "fetched"):
+        assert word in said_of(over)
+    assert "context_length" in said_of(open_job)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_table_of_jobs_has_counts_pace_time_left_and_money_at_every_size(width: int) -> None:
+    header = text_of(flights.header(width, flights.View(), batches.columns))
+    rows = [
+        text_of(flights.draw(row, width, SAMPLE.at, LOOKS[0], is_current=False, layout=batches.columns))
+        for row in SAMPLE.rows
+        if row.via == "batch"
+    ]
+
+    assert [name for name in ("FAIL", "/MIN", "ETA", "COST", "LEFT") if name not in header] == []
+    for word in ("in progress", "31.3", "2:36:06", "<$0.1120", "exp 22h"):
+        assert word in rows[0]
+    for word in ("retrieved", "$0.2511", "kept 28d"):
+        assert word in rows[1]
+    assert ("$0.5022" in rows[1]) is (width > 80)
+    money = text_of(batches.summary(Scene(SAMPLE, SAMPLE.at), width, 2, LOOKS[0])[1])[:width]
+    assert "$0.2511 of $0.5022 at full price, saved $0.2511" in money
+
+
+def test_a_run_that_waits_says_for_what_until_when_and_what_can_be_done() -> None:
+    detail = "1 job, 4,100 of 9,000 items done, next look in 41s"
+    waiting = replace(SAMPLE, state="waiting", state_detail=detail)
+    first, second = (text_of(each)[:80] for each in title.lines(Scene(waiting), 80, 2, Looks(UTF8)))
+
+    assert "WAITING FOR BATCH" in first
+    assert "4,100 of 9,000 items done, next look in 41s" in second
+    quiet = replace(waiting, warnings=())
+    assert "d detaches" in text_of(title.lines(Scene(quiet), 80, 2, Looks(UTF8))[1])
 
 
 @QUICK

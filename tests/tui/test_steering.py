@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from llmtop.model import Acknowledgement, Command
-from llmtop.snapshot import Knob, Snapshot, TunerView
+from llmtop.snapshot import BatchesView, Knob, Snapshot, TunerView
 from llmtop_tui import command_line
 from llmtop_tui.proposals import Proposal, ending
 from llmtop_tui.sample import SAMPLE
@@ -132,7 +132,7 @@ def test_space_resumes_what_is_paused_and_what_was_just_asked_to_pause() -> None
 
 def test_cancelling_with_open_batches_wants_the_name_of_the_run() -> None:
     with_batches = ending("cancel", SAMPLE).question
-    without = ending("cancel", replace(SAMPLE, rows=())).question
+    without = ending("cancel", replace(SAMPLE, batches=BatchesView())).question
 
     assert with_batches is not None
     assert with_batches.entry == ""

@@ -37,6 +37,9 @@ _ACTIONS = {
 }
 
 
+_OF_JOBS = ("batches --cancel ", "batches --look-up ")
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """What was meant: settings to change, an action, or what is wrong."""
@@ -55,6 +58,9 @@ def parse(text: str) -> Typed:
         return Typed()
     if words[0] == "set":
         return _settings(words[1:])
+    if words[0] == "batches" and words[1:2] in (["cancel"], ["look-up"]):
+        is_whole = len(words) == 3
+        return Typed(action=" ".join(words)) if is_whole else Typed(fault="write :batches --cancel JOB")
     if words[0] == "export":
         return Typed(action=" ".join(words)) if len(words) == 2 else Typed(fault="write :export FILE")
     action = _ACTIONS.get(" ".join(words))
@@ -80,4 +86,5 @@ def complete(text: str) -> list[str]:
     if text.startswith("set "):
         *before, last = text.split(" ")
         return [" ".join([*before, f"{name}="]) for name in SETTINGS if name.startswith(last)]
-    return sorted(name for name in ("set ", "export ", *_ACTIONS) if name.startswith(text) and name != "q")
+    names = ("set ", "export ", *_OF_JOBS, *_ACTIONS)
+    return sorted(name for name in names if name.startswith(text) and name != "q")

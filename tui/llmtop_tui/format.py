@@ -155,6 +155,32 @@ def latency(seconds: float | None) -> str:
     return f"{number * 1000:.0f}ms" if number < 0.9995 else age(number)
 
 
+def span(seconds: float | None) -> str:
+    """What is left, in four characters where it is usual: `41s`, `52m`, `21h`, `28d`; over: `0s`."""
+    number = _number(seconds)
+    if number is None:
+        return UNKNOWN
+    if number < 99.5:
+        return f"{max(number, 0):.0f}s"
+    if number < 5970:
+        return f"{number / 60:.0f}m"
+    if number < 2 * 86400:
+        return f"{number / 3600:.0f}h"
+    return f"{number / 86400:.0f}d" if number < 1e4 * 86400 else ">9999d"
+
+
+def moment(at: float | None, now: float | None) -> str:
+    """A moment in local time, with its day where that is not today's: `18:42:07`, `11-22 18:42`."""
+    number = _number(at)
+    if number is None:
+        return UNKNOWN
+    try:
+        when, today = time.localtime(number), time.localtime(_number(now))
+        return time.strftime("%H:%M:%S" if when[:3] == today[:3] else "%m-%d %H:%M", when)
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
+
+
 def clock_span(seconds: float | None) -> str:
     """A duration as a clock: `0:42`, `1:12:40`, `3d 04h`."""
     number = _number(seconds)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["overview", "batches", "items", "item", "panel", "errors", "log", "runs", "help"]
+Place = Literal["overview", "batches", "batch", "items", "item", "panel", "errors", "log", "runs", "help"]
 Group = Literal["run", "view", "move", "screens", "leave"]
 
 FLIGHTS: tuple[Place, ...] = ("overview", "batches")
-TABLES: tuple[Place, ...] = ("overview", "batches", "items")
+JOBS: tuple[Place, ...] = (*FLIGHTS, "batch")
+TABLES: tuple[Place, ...] = (*JOBS, "items")
 LISTS: tuple[Place, ...] = (*TABLES, "runs")
 READ: tuple[Place, ...] = ("panel", "errors", "log")
 RUN: tuple[Place, ...] = (*TABLES, *READ)
@@ -98,6 +99,28 @@ TABLE: tuple[Key, ...] = (
         "run",
         "ask again",
         13,
+    ),
+    Key(
+        "cancel_job",
+        ("K",),
+        "K",
+        "cancel the batch job: what is done is kept and paid (asks)",
+        JOBS,
+        "run",
+        "cancel job",
+        3,
+        True,
+    ),
+    Key(
+        "look_up",
+        ("l",),
+        "l",
+        "look at the batch job now; for one that is held: look for it again",
+        JOBS,
+        "run",
+        "look",
+        3,
+        True,
     ),
     Key("undo", ("z",), "z", "undo my last change (20 deep)", RUN, "run", "", 99, True),
     Key(

@@ -81,8 +81,8 @@ class Navigator(GuardedApp):
             self.push_screen(ItemScreen(self.session, self.looks, self._hidden(), item_id, neighbour))
 
     def open_batch(self, key: str) -> None:
-        """Show what is known of a pack or batch on top of the screen at hand."""
-        from llmtop_tui.screens.batches import BatchScreen  # not needed for the first paint
+        """Show what is known of a pack or batch, and its items, on top of the screen at hand."""
+        from llmtop_tui.screens.batch import BatchScreen  # not needed for the first paint
 
         if self.session is not None:
             self.push_screen(BatchScreen(self.session, self.looks, self._hidden(), key))

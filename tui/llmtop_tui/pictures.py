@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, RunDoor
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, JobDetail, RunDoor
 from llmtop.errors import UsageError
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.sample import AT, FINISHED, PAUSED, RUNS, SAMPLE
-from llmtop_tui.sample_items import ITEM, ITEMS, REJECTED
+from llmtop_tui.sample_items import ITEM, ITEMS, JOB_DETAIL, REJECTED
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
@@ -51,12 +51,15 @@ class StillDoor:
         return Acknowledgement(False, "this is a picture")
 
     async def items(self, query: ItemQuery) -> ItemPage:
-        if query.of_row is not None:
+        if query.of_row is not None and query.of_row.startswith("p"):
             return ItemPage((REJECTED,), None)
         return ItemPage(tuple(row for row in ITEMS if row.state in query.states), None)
 
     async def item(self, item_id: str) -> ItemDetail | None:
         return ITEM
+
+    async def job(self, number: int) -> JobDetail | None:
+        return JOB_DETAIL
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         return ()
@@ -146,6 +149,7 @@ async def write_all(folder: Path) -> list[Path]:
         ("items-100x30", lambda: over_run(SAMPLE), (100, 30), ("3", "wait")),
         ("item-100x30", lambda: over_run(SAMPLE), (100, 30), ("3", "wait", "j", "j", "enter", "wait", "f")),
         ("batches-120x30", lambda: over_run(SAMPLE), (120, 30), ("2",)),
+        ("batch-100x30", lambda: over_run(SAMPLE), (100, 30), ("2", "enter", "wait")),
         ("errors-100x30", lambda: over_run(SAMPLE), (100, 30), ("5",)),
     ]
     written = []

@@ -47,6 +47,8 @@ def progress_line(snapshot: Snapshot) -> str:
         f"cost {cost_words(snapshot)}",
         f"left {age(snapshot.eta_s)}",
     ]
+    if snapshot.state == "waiting" and snapshot.state_detail:
+        parts.append(clean(snapshot.state_detail, limit=200))
     if snapshot.held.cause is not None:
         detail = clean(snapshot.held.detail, limit=60)
         parts.append(f"held by {clean(snapshot.held.cause)}{f' ({detail})' if detail else ''}")

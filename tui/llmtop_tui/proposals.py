@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmtop.model import CommandVerb
-from llmtop.snapshot import Snapshot
+from llmtop.snapshot import FlightRow, Snapshot
 from llmtop_tui import format as fmt
 from llmtop_tui.dialogs import Question, confirm
 from llmtop_tui.ink import said
 from llmtop_tui.panels.words import open_jobs
 from llmtop_tui.settings import NO_CAP, parse_money
 
+JOB_ACTIONS = frozenset({"cancel_job", "look_up"})
+"""Keys that ask something of one batch job."""
 ASKED_FROM = 100
 """Items that are asked again without a question."""
 
@@ -75,6 +77,39 @@ def _cancel_question(snapshot: Snapshot) -> Question:
         entry="",
         is_right=lambda text: "" if text.strip() == name else "that is not its name",
     )
+
+
+def cancel_job(row: FlightRow) -> Proposal | str:
+    """End one batch job at the provider: asks with the numbers, for what is done is paid."""
+    job = row.job
+    if job is None:
+        return "this row is no batch job of the provider"
+    name = said(row.key, 20)
+    if job.over_at is not None or job.ended_at is not None:
+        return f"{name} has ended: there is nothing to cancel"
+    done = row.items_done
+    left = max(row.items - done, 0)
+    paid = "" if job.at_most_pusd is None else f", {fmt.money(job.at_most_pusd)} at most"
+    saved = fmt.money(job.reserved_pusd - (job.at_most_pusd or 0)) if job.reserved_pusd else ""
+    ask = confirm(
+        f"Cancel batch job {name}?",
+        f"{fmt.count(done)} of {fmt.count(row.items)} items are done: they are kept, and paid{paid}.",
+        f"The other {fmt.count(left)} are asked again, in a later job or in realtime"
+        f"{f'; {saved} is set aside for them' if saved else ''}.",
+        yes="cancel it at the provider",
+        no="let it go on",
+    )
+    return Proposal("cancel_job", {"job": str(job.number)}, ((f"job:{job.number}", "cancel"),), ask)
+
+
+def look_up(row: FlightRow) -> Proposal | str:
+    """Look at a batch job now; for a held one again."""
+    job = row.job
+    if job is None:
+        return "this row is no batch job of the provider"
+    if job.over_at is not None:
+        return f"{said(row.key, 20)} is over: its results are here"
+    return Proposal("look_up", {"job": str(job.number)}, ((f"job:{job.number}", "look"),))
 
 
 def hold(snapshot: Snapshot) -> Proposal | str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from llmtop.listing import AttemptRow, ItemDetail, ItemRow, ItemState
+from llmtop.listing import AttemptRow, ItemDetail, ItemRow, ItemState, JobDetail, JobOutcome
+from llmtop.model import RunCounts
 from llmtop_tui.sample import AT
 
 
@@ -77,5 +78,14 @@ ITEM = ItemDetail(
             request_id="req_7d1c",
             body=json.dumps(_BODY, ensure_ascii=False),
         ),
+    ),
+)
+JOB_DETAIL = JobDetail(
+    2,
+    RunCounts(9000, done=8, rejected=2, failed=1),
+    (
+        JobOutcome("context_length", 1, AT - 1200, "the prompt has 40,112 tokens, the model takes 32,768"),
+        JobOutcome("open", 8989, None, ""),
+        JobOutcome("answered", 10, AT - 60, ""),
     ),
 )

@@ -55,6 +55,7 @@ class Session:
         self.steering = Steering(options.origin, options.is_read_only)
         self.snapshot: Snapshot | None = None
         self.view = View()
+        self.batch_view = View()
         self.item_view = ItemView()
         self.is_frozen = False
         self.commands_typed: list[str] = []

@@ -57,6 +57,9 @@ def shell_words(command: Command, name: str) -> str:
         "stop": "ctrl+c in `llmtop run`",
         "stop_now": "ctrl+c twice",
     }
+    if command.verb in ("cancel_job", "look_up"):
+        job = shlex.quote(str((command.values or {}).get("job", "")))
+        return f"llmtop batches {run} --{'cancel' if command.verb == 'cancel_job' else 'look-up'} {job}"
     if command.verb == "retry":
         return f"llmtop retry {run}" + "".join(f" --{key}" for key in (command.values or {}))
     return words.get(command.verb, f"llmtop {command.verb} {run}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmtop.errors import LlmtopError
 from llmtop_tui import command_line
 from llmtop_tui.dialogs import confirm
 from llmtop_tui.ink import said
-from llmtop_tui.proposals import ASKED_FROM, Proposal
+from llmtop_tui.proposals import ASKED_FROM, Proposal, cancel_job, look_up
 
 if TYPE_CHECKING:
     from llmtop_tui.screens.run_screen import RunScreen
@@ -27,10 +28,9 @@ def obey(screen: RunScreen, text: str) -> None:
     elif words.action in {"drain", "now", "cancel"}:
         if screen.may_steer():
             screen.end(words.action)
-    elif words.action.startswith("retry "):
-        _retry(screen, words.action.removeprefix("retry "))
-    elif words.action.startswith("export"):
-        _export(screen, words.action.removeprefix("export").strip())
+    elif " " in words.action:
+        verb, _, rest = words.action.partition(" ")
+        _OF_SOMETHING[verb](screen, rest)
     elif words.action == "resume" and snapshot is not None:
         if not screen.session.scene().is_live:
             screen.action_do("resume_run")
@@ -58,6 +58,20 @@ def _retry(screen: RunScreen, which: str) -> None:
     screen.perform(Proposal("retry", {which: True}, (), question))
 
 
+def _job(screen: RunScreen, wish: str) -> None:
+    """Cancel a batch job, or look at it; it is named as in the shell: by number, id or tag."""
+    what, _, name = wish.partition(" ")
+    rows = screen.session.snapshot.rows if screen.session.snapshot is not None else ()
+    jobs = ((row, row.job) for row in rows if row.job is not None)
+    found = next((row for row, job in jobs if name in (str(job.number), job.batch_id, job.tag)), None)
+    if not screen.may_steer():
+        return
+    if found is None:
+        screen.say(f"no such batch job: {said(name, 60)}; `:batches` lists them", "warn")
+    else:
+        screen.steer_job(found, cancel_job if what == "cancel" else look_up)
+
+
 def _export(screen: RunScreen, path: str) -> None:
     """Write the results so far into a file; by its name CSV, else lines of JSON."""
     home = screen.session.options.home
@@ -78,3 +92,10 @@ def _export(screen: RunScreen, path: str) -> None:
             screen.say(f"exported {count:,} results to {said(where, 120)}   llmtop export {said(run_id)}")
 
     screen.app.spawn(work())  # type: ignore[attr-defined]
+
+
+_OF_SOMETHING: dict[str, Callable[[RunScreen, str], None]] = {
+    "retry": _retry,
+    "export": _export,
+    "batches": _job,
+}

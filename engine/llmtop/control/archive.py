@@ -17,9 +17,10 @@ from llmtop.adapters.ledger.lock import owner_pid
 from llmtop.adapters.ledger.reader import LedgerReader
 from llmtop.adapters.ledger.records import CommandRecord, RunRecord, StateChange
 from llmtop.adapters.ledger.requeue import retry_choice
+from llmtop.batch_jobs import BatchRecord
 from llmtop.control.archive_view import archive_filters, archive_snapshot
 from llmtop.errors import LlmtopError, UsageError
-from llmtop.listing import ItemDetail, ItemPage, ItemQuery
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery, JobDetail
 from llmtop.model import Acknowledgement, Change, Command, Decision, RunCounts
 from llmtop.snapshot import FilterView, RunState, Snapshot
 
@@ -45,22 +46,22 @@ class ArchivedRun:
         self._reader = LedgerReader(folder)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._version = 1
-        self._filtered: tuple[RunCounts, tuple[FilterView, ...]] | None = None
+        self._known: tuple[RunCounts, tuple[FilterView, ...], tuple[BatchRecord, ...]] | None = None
         self._closed = asyncio.Event()
 
     async def snapshot(self) -> Snapshot:
         """Return the run as its ledger has it."""
         owner, now = owner_pid(self._folder), time.time()
         return await self._read(
-            lambda: archive_snapshot(self._reader, owner, self._version, now, self._filters())
+            lambda: archive_snapshot(self._reader, owner, self._version, now, *self._slow_to_read())
         )
 
-    def _filters(self) -> tuple[FilterView, ...]:
-        """Return what the filters did; read through the results again only when there are others."""
+    def _slow_to_read(self) -> tuple[tuple[FilterView, ...], tuple[BatchRecord, ...]]:
+        """Return what the filters did, and the batch jobs: read again only when there are other results."""
         counts = self._reader.counts()
-        if self._filtered is None or self._filtered[0] != counts:
-            self._filtered = (counts, archive_filters(self._reader))
-        return self._filtered[1]
+        if self._known is None or self._known[0] != counts:
+            self._known = (counts, archive_filters(self._reader), self._reader.jobs())
+        return self._known[1:]
 
     async def snapshots(self, interval_s: float) -> AsyncIterator[Snapshot]:
         """Yield the state now and on every tick, until `close`."""
@@ -83,6 +84,10 @@ class ArchivedRun:
             return detail
         messages, note = self._prompt_of(self._reader.place(detail.row.seq))
         return dataclasses.replace(detail, messages=messages, messages_note=note)
+
+    async def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of a batch job came to, or None where there is no such job."""
+        return await self._read(lambda: self._reader.job(number))
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""

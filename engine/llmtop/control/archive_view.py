@@ -6,15 +6,20 @@ from typing import Any
 
 from llmtop.adapters.ledger.reader import LedgerReader
 from llmtop.adapters.ledger.records import ErrorCount, RunRecord, Totals
+from llmtop.batch_jobs import BatchRecord
 from llmtop.control.library import is_lower_bound, state_at_rest
 from llmtop.model import Decision
+from llmtop.policy.job_figures import batch_factor_of, batches_view, full_price, job_row, latency_of
+from llmtop.policy.meters import Durations
 from llmtop.snapshot import (
     CostView,
     ErrorKind,
     ErrorsView,
     FilterView,
+    LatencyView,
     LogLine,
     PackView,
+    Percentiles,
     Snapshot,
     ThroughputView,
     TunerView,
@@ -22,18 +27,27 @@ from llmtop.snapshot import (
 )
 
 _LOG_LINES = 100
+_ROWS = 200
 _DECISIONS = 50
 
 
 def archive_snapshot(
-    reader: LedgerReader, pid: int | None, version: int, now: float, filters: tuple[FilterView, ...] = ()
+    reader: LedgerReader,
+    pid: int | None,
+    version: int,
+    now: float,
+    filters: tuple[FilterView, ...] = (),
+    jobs: tuple[BatchRecord, ...] = (),
 ) -> Snapshot:
     """Return the run as its ledger has it; `pid` is its owner's, None when nobody runs it.
 
-    `filters` come from `archive_filters`, which reads too much for every tick.
+    `filters` come from `archive_filters`, which reads too much for every tick; `jobs` are its batch
+    jobs, oldest first.
     """
     record = reader.record()
     totals = reader.totals()
+    factor = batch_factor_of(record.prices)
+    rows = [job_row(job, now, factor) for job in sorted(jobs, key=lambda job: (job.is_over, -job.number))]
     decisions = reader.decisions(_LOG_LINES)
     commands = [decision for decision in decisions if decision.what == "command"]
     return Snapshot(
@@ -58,7 +72,10 @@ def archive_snapshot(
             retries=totals.retries,
             throttled_429=totals.throttled_429,
         ),
-        cost=_cost(record, totals),
+        latency=LatencyView(batch=_latency(jobs)),
+        cost=_cost(record, totals, factor),
+        rows=tuple(rows[:_ROWS]),
+        batches=batches_view(rows, totals.batch_pusd, factor),
         errors=_errors(totals),
         plan=plan_view_of(reader.plan()),
         packs=PackView(totals.checked, totals.agreed),
@@ -80,7 +97,16 @@ def archive_filters(reader: LedgerReader) -> tuple[FilterView, ...]:
     return views_of(names, reader.results_filtered(), reader.asked_again())
 
 
-def _cost(record: RunRecord, totals: Totals) -> CostView:
+def _latency(jobs: tuple[BatchRecord, ...]) -> Percentiles:
+    """Of all jobs of the run: at rest there is no last day."""
+    took = Durations(1.0)
+    for job in jobs:
+        if (latency_s := latency_of(job)) is not None:
+            took.add(0.0, latency_s)
+    return took.percentiles(0.0)
+
+
+def _cost(record: RunRecord, totals: Totals, batch_factor: float | None) -> CostView:
     budget = record.config.get("budget")
     cap: Any = budget.get("max_cost") if isinstance(budget, dict) else None
     return CostView(
@@ -90,6 +116,8 @@ def _cost(record: RunRecord, totals: Totals) -> CostView:
         cap_pusd=cap if isinstance(cap, int) else None,
         does_cap_hold=totals.spent_pusd <= cap if isinstance(cap, int) else None,
         saved_cache_pusd=totals.saved_cache_pusd,
+        saved_batch_pusd=(full_price(totals.batch_pusd, batch_factor) or totals.batch_pusd)
+        - totals.batch_pusd,
         maybe_billed=totals.maybe_billed,
         price_origin=str(record.prices.get("origin", "unknown")),
         input_tokens=totals.input_tokens,

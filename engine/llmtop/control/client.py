@@ -12,7 +12,7 @@ import orjson
 
 from llmtop.control.codec import decode, decode_value, encode
 from llmtop.control.faults import from_words
-from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, JobDetail
 from llmtop.errors import StateError, UsageError
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import RunLine, Snapshot
@@ -131,6 +131,14 @@ class RemoteRun:
         """Return one item, or None where there is no such id."""
         try:
             found: ItemDetail = await self._ask("POST", "item", ItemDetail, {"id": item_id})
+        except NotFound:
+            return None
+        return found
+
+    async def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of a batch job came to, or None where there is no such job."""
+        try:
+            found: JobDetail = await self._ask("POST", "job", JobDetail, {"number": number})
         except NotFound:
             return None
         return found

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmtop.adapters.home import Home
+from llmtop.adapters.ledger.lock import owner_pid
 from llmtop.adapters.ledger.reader import LedgerReader
 from llmtop.batch_jobs import BatchRecord
 from llmtop.policy.batching import countdown_words
+from llmtop.policy.job_figures import Seen, batch_factor_of, job_row
+from llmtop.snapshot import FlightRow, JobView
 
 __all__ = ["BatchRecord", "JobLine", "job_lines"]
 
@@ -19,15 +22,22 @@ class JobLine:
     record: BatchRecord
     age_s: float
     countdown: str
+    row: FlightRow
+    """As the dashboard shows it, but for what only its engine knows."""
+    job: JobView
+    """Of the row."""
 
 
 def job_lines(home: Home, ref: str, now: float) -> tuple[JobLine, ...]:
     """Return the jobs of a run, oldest first; `now` in epoch seconds. Raises UsageError, StateError."""
-    with LedgerReader(home.resolve(ref).folder) as reader:
-        return tuple(_line(record, now) for record in reader.jobs())
+    folder = home.resolve(ref).folder
+    seen = None if owner_pid(folder) is None else Seen()
+    with LedgerReader(folder) as reader:
+        factor = batch_factor_of(reader.record().prices)
+        return tuple(_line(record, now, factor, seen) for record in reader.jobs())
 
 
-def _line(record: BatchRecord, now: float) -> JobLine:
+def _line(record: BatchRecord, now: float, batch_factor: float | None, seen: Seen | None) -> JobLine:
     age_s = max(0.0, (record.over_at or now) - (record.created_at or record.intended_at))
     words = countdown_words(
         now,
@@ -35,4 +45,6 @@ def _line(record: BatchRecord, now: float) -> JobLine:
         results_until=record.results_until,
         is_terminal=record.ended_at is not None,
     )
-    return JobLine(record, age_s, "" if record.is_over else words)
+    row = job_row(record, now, batch_factor, seen)
+    assert row.job is not None  # since it is the row of a job
+    return JobLine(record, age_s, "" if record.is_over else words, row, row.job)

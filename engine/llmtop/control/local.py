@@ -12,7 +12,7 @@ from typing import TypeVar
 from llmtop.adapters.ledger import LedgerReader
 from llmtop.engine import Engine
 from llmtop.errors import UsageError
-from llmtop.listing import ItemDetail, ItemPage, ItemQuery
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery, JobDetail
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.run.prompts import prompt_of
 from llmtop.snapshot import RunLine, Snapshot
@@ -80,6 +80,10 @@ class LocalRun:
             return None
         messages, note = prompt_of(self._run.config, self._run.ledger.folder, ledger.place(detail.row.seq))
         return replace(detail, messages=messages, messages_note=note)
+
+    async def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of a batch job came to, or None where there is no such job."""
+        return await self._read(lambda ledger: ledger.job(number))
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""

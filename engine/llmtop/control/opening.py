@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtop.adapters.home import Home
-from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, RunDoor
+from llmtop.control.protocol import ItemDetail, ItemPage, ItemQuery, JobDetail, RunDoor
 from llmtop.errors import StateError
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import Snapshot
@@ -77,6 +77,10 @@ class RunAhead:
     async def item(self, item_id: str) -> ItemDetail | None:
         """Return one item, or None where there is no such id."""
         return await (await self._opened()).item(item_id)
+
+    async def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of a batch job came to, or None where there is no such job."""
+        return await (await self._opened()).job(number)
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""

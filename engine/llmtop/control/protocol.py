@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from llmtop.listing import AttemptRow, ItemDetail, ItemPage, ItemQuery, ItemRow, ItemState
+from llmtop.listing import AttemptRow, ItemDetail, ItemPage, ItemQuery, ItemRow, ItemState, JobDetail
 from llmtop.model import Acknowledgement, Command, Decision
 from llmtop.snapshot import RunLine, Snapshot
 
@@ -22,6 +22,7 @@ __all__ = [
     "ItemQuery",
     "ItemRow",
     "ItemState",
+    "JobDetail",
     "RunDoor",
 ]
 
@@ -45,6 +46,9 @@ class RunDoor(Protocol):
 
     async def item(self, item_id: str) -> ItemDetail | None:
         """Return one item, or None where there is no such id."""
+
+    async def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of a batch job came to, or None where there is no such job."""
 
     async def decisions(self, limit: int) -> tuple[Decision, ...]:
         """Return the last decisions and commands, newest last."""

@@ -6,6 +6,7 @@
     POST /v1/runs/ID/commands           a command; answers with its acknowledgement
     POST /v1/runs/ID/items              a page of items
     POST /v1/runs/ID/item               one item with everything
+    POST /v1/runs/ID/job                what the requests of a batch job came to
     GET  /v1/runs/ID/decisions?limit=N  the last decisions and commands
 
 The peer's uid is checked before a byte of a connection is read. A viewer that does not read is
@@ -86,6 +87,7 @@ class ControlServer:
         app.router.add_post("/v1/runs/{run}/commands", self._command)
         app.router.add_post("/v1/runs/{run}/items", self._items)
         app.router.add_post("/v1/runs/{run}/item", self._item)
+        app.router.add_post("/v1/runs/{run}/job", self._job)
         app.router.add_get("/v1/runs/{run}/decisions", self._decisions)
         runner = self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=_GOODBYE_S
@@ -137,6 +139,13 @@ class ControlServer:
             raise _bad("an item is asked for by its id, a string")
         detail = await self._door(request).item(wanted)
         return _json({"error": "no such item"}, 404) if detail is None else _json(detail)
+
+    async def _job(self, request: web.Request) -> web.Response:
+        wanted = (await _object(request)).get("number")
+        if type(wanted) is not int or not 0 < wanted < 2**63:
+            raise _bad("a batch job is asked for by its number, from 1")
+        detail = await self._door(request).job(wanted)
+        return _json({"error": "no such batch job"}, 404) if detail is None else _json(detail)
 
     async def _decisions(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "100")

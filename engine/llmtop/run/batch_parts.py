@@ -7,11 +7,12 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from llmtop.batch_jobs import BatchLimits, BatchProvider
+from llmtop.batch_jobs import BatchLimits, BatchProvider, BatchRecord
 from llmtop.config.schema import BatchConfig
 from llmtop.policy.batching import JobLimits
+from llmtop.policy.job_figures import latency_of
 from llmtop.policy.limiter import Cause
-from llmtop.policy.meters import RunMeters
+from llmtop.policy.meters import BATCH_WINDOW_S, RunMeters
 from llmtop.run.books import LedgerBooks, LedgerJobBooks
 from llmtop.run.exchange import ChatExchange
 from llmtop.run.feed import LedgerFeed
@@ -118,6 +119,11 @@ def batch_side(
         wall=run.wall,
     )
     receiver = BatchReceiver(provider=jobs.provider, books=own, settler=settler)
+
+    def took(record: BatchRecord) -> None:
+        if (latency_s := latency_of(record)) is not None:
+            meters.batch_ended(run.clock(), latency_s)
+
     follower = Follower(
         jobs=known,
         provider=jobs.provider,
@@ -128,6 +134,7 @@ def batch_side(
         rng=rng,
         on_halt=run.halted,
         on_news=run.heard,
+        on_retrieved=took,
         wall=run.wall,
     )
     maker = Maker(
@@ -147,6 +154,9 @@ def batch_side(
         wall=run.wall,
         is_open=is_open,
     )
+    for job in known.over:
+        if (job.record.over_at or 0.0) > run.wall() - BATCH_WINDOW_S:
+            took(job.record)
     return BatchSubmitter(
         jobs=known,
         maker=maker,

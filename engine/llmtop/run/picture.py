@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from llmtop.model import Outcome
 from llmtop.policy.budget import project
+from llmtop.policy.job_figures import batches_view, waiting_words
+from llmtop.policy.job_figures import eta_s as eta_of_jobs
 from llmtop.policy.limiter import Cause, Resource
 from llmtop.policy.pricing import usd
 from llmtop.policy.tuner import evidence_words, next_step, phase_words
 from llmtop.run.job_rows import job_rows
 from llmtop.snapshot import (
+    BatchesView,
     CostView,
     FlightRow,
     HeldBy,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from llmtop.run.run import Run
 
 _ROWS = 200
+_JOBS = 100
 _SLOW_FACTOR = 3.0
 _RATE_KNOBS = (
     (
@@ -49,9 +53,10 @@ _RATE_KNOBS = (
 def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
     """Return the run as it stands now, beside what the engine knows of the machine."""
     now, at = run.clock(), run.wall()
-    standing = run.standing
     held = _held(run, now, at)
-    eta_s = run.parts.meters.eta_s(now, run.counts.pending) if standing.phase == "running" else None
+    jobs = job_rows(run.parts.batches, at, run.parts.accounts.pricer.batch_factor)
+    together = _batches(run, jobs)
+    eta_s = _eta_s(run, now, jobs)
     cooldown_s = max(0.0, run.lane.hold_until - now)
     latency = run.parts.meters.latency(now)
     state, state_at = see_state(run, at)
@@ -63,7 +68,7 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         state=state,
         state_at=state_at,
         counts=run.counts,
-        state_detail=str(standing.fault or (standing.halt.message if standing.halt else "")),
+        state_detail=waiting_words(together, at) if state == "waiting" else _detail(run),
         model=run.config.provider.model,
         provider=run.config.provider.kind,
         via=run.parts.way.mode,
@@ -81,11 +86,12 @@ def picture(run: Run, memory: MemoryView, processes: ProcessView) -> Snapshot:
         cost=_cost(run),
         errors=run.parts.meters.errors(now, cooldown_s),
         tuner=_tuner(run, now),
-        rows=_rows(run, now, at, latency.request.p99),
+        rows=_rows(run, jobs, now, latency.request.p99),
         log=tuple(run.log),
         warnings=_warnings(run, memory, processes),
         last_command=run.last_command,
         plan=run.opened.plan,
+        batches=together,
         packs=PackView(run.parts.reception.checks.checked, run.parts.reception.checks.agreed),
         filters=() if run.parts.filters is None else run.parts.filters.views(),
     )
@@ -106,6 +112,26 @@ def word_of(run: Run, *, is_held: bool) -> RunState:
     return run.standing.word(
         in_flight=len(run.parts.submitter.flights), is_held=is_held, is_waiting=is_waiting
     )
+
+
+def _detail(run: Run) -> str:
+    standing = run.standing
+    return str(standing.fault or (standing.halt.message if standing.halt else ""))
+
+
+def _batches(run: Run, jobs: list[FlightRow]) -> BatchesView:
+    accounts = run.parts.accounts
+    return batches_view(jobs, accounts.batch_pusd, accounts.pricer.batch_factor)
+
+
+def _eta_s(run: Run, now: float, jobs: list[FlightRow]) -> float | None:
+    """By the rate of the last minutes; by the jobs, where all that is left is in them."""
+    if run.standing.phase != "running":
+        return None
+    batches = run.parts.batches
+    if batches is not None and jobs and 0 < run.counts.pending <= batches.flying_items:
+        return eta_of_jobs(jobs)
+    return run.parts.meters.eta_s(now, run.counts.pending)
 
 
 def line_of(run: Run, pid: int) -> RunLine:
@@ -260,10 +286,10 @@ def _rate_knobs(run: Run) -> list[Knob]:
     return knobs
 
 
-def _rows(run: Run, now: float, at: float, p99_s: float | None) -> tuple[FlightRow, ...]:
+def _rows(run: Run, jobs: list[FlightRow], now: float, p99_s: float | None) -> tuple[FlightRow, ...]:
     slow_s = math.inf if p99_s is None else _SLOW_FACTOR * p99_s
     flying = sorted(run.parts.submitter.flights.values(), key=lambda flight: flight.started)
-    rows = job_rows(run.parts.batches, at)
+    rows = jobs[:_JOBS]
     rows += [_flying(flight, now, slow_s) for flight in flying[: _ROWS - len(rows)]]
     landed = reversed(run.parts.reception.settlement.recent)
     rows += [_landed(row) for row in islice(landed, _ROWS - len(rows))]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmtop.adapters.ledger import retry_choice
 from llmtop.errors import LlmtopError
 from llmtop.model import Acknowledgement, Change, Command, CommandVerb, Decision
+from llmtop.policy.job_figures import state_words
 from llmtop.policy.limiter import Cause
 from llmtop.run.knobs import KNOBS, BadKnob, read_knob
 from llmtop.submit.realtime import RealtimeSubmitter
@@ -150,7 +151,7 @@ async def _set(run: Run, command: Command) -> Acknowledgement:
 
 
 async def _job(run: Run, command: Command) -> Acknowledgement:
-    """Cancel a batch job, or look for one again whose creation is uncertain."""
+    """Cancel a batch job, look at it now, or look for it again where its creation is uncertain."""
     name = str((command.values or {}).get("job", ""))
     batches = run.parts.batches
     job = batches.find(name) if batches is not None else None
@@ -159,13 +160,20 @@ async def _job(run: Run, command: Command) -> Acknowledgement:
     if command.verb == "cancel_job":
         if job.record.batch_id is None:
             return _no(f"{job.name} is not known at the provider yet")
+        if job.record.ended_at is not None or job.record.state == "cancelling":
+            return _no(f"{job.name} is {state_words(job.record.state)} already")
         batches.cancel(job)
-        return _yes(f"cancel {job.name}: what is done by then is kept, the rest is asked again")
-    if not job.is_held:
-        return _no(f"{job.name} is not held: it is {job.record.state}")
+        return _yes(f"cancel job {job.record.number}: what is done is kept")
+    if job.is_held:
+        batches.look_up(job)
+        run.unhalt()
+        return _yes(f"look up job {job.record.number} again", Change("job", "held", "intent"))
+    if job.record.batch_id is None:
+        return _no(f"{job.name} is being created, and looked for already")
+    if job.record.ended_at is not None:
+        return _no(f"{job.name} has ended: its results are being fetched")
     batches.look_up(job)
-    run.unhalt()
-    return _yes(f"look up {job.name} again", Change("job", "held", "intent"))
+    return _yes(f"look at job {job.record.number} now")
 
 
 _VERBS: dict[CommandVerb, Callable[[Run, Command], Awaitable[Acknowledgement]]] = {

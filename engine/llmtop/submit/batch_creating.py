@@ -116,7 +116,7 @@ class Creator:
             if not isinstance(file_id, ProviderError):
                 job.failures = 0
                 if file_id is not None:
-                    job.record = replace(job.record, file_id=file_id)
+                    job.record = replace(job.record, file_id=file_id, uploaded_at=self._wall())
                     self._books.save(job.record)
                 return None
             if _is_refused(file_id, job.failures):
@@ -144,7 +144,7 @@ class Creator:
         is_file_gone = said.error.http_status == 404 and job.record.file_id is not None
         if is_file_gone and job.record.number not in self._sent_again:
             self._sent_again.add(job.record.number)
-            job.record = replace(job.record, file_id=None)  # once more, and no more than once
+            job.record = replace(job.record, file_id=None, uploaded_at=None)  # once more, and no more
         elif _is_refused(said, job.failures):
             self.refusal = said
             return "refused"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
-from llmtop.batch_jobs import BatchProvider, FetchBroken, RemoteBatch, failure_of
+from llmtop.batch_jobs import BatchProvider, BatchRecord, FetchBroken, RemoteBatch, failure_of
 from llmtop.model import ItemError, ProviderError
 from llmtop.policy.batching import are_results_lost, backoff, is_lost, poll_delay
 from llmtop.submit.batch_receiving import BatchReceiver, gone, unbilled
@@ -41,6 +42,7 @@ class Follower:
         rng: random.Random,
         on_halt: Callable[[Halt], None],
         on_news: Callable[[str, str], None],
+        on_retrieved: Callable[[BatchRecord], None],
         wall: Callable[[], float],
     ) -> None:
         """`deadline_at` (wall clock): jobs that have not ended by then are cancelled."""
@@ -53,6 +55,7 @@ class Follower:
         self._rng = rng
         self._on_halt = on_halt
         self._on_news = on_news
+        self._on_retrieved = on_retrieved
         self._wall = wall
 
     async def follow(self, job: Job) -> Followed:
@@ -106,8 +109,10 @@ class Follower:
         if not job.is_cancel_wanted or job.record.state in ("cancelling", "cancelled"):
             return
         said = await self._provider.cancel(batch_id)
-        self._on_news(job.name, "its end is asked for")
-        job.is_cancel_wanted = isinstance(said, ProviderError) and said.error.http_status != 409
+        is_refused = isinstance(said, ProviderError) and said.error.http_status != 409
+        why = f", and refused: {said.error.message}" if isinstance(said, ProviderError) and is_refused else ""
+        self._on_news(job.name, f"its end is asked for{why}")
+        job.is_cancel_wanted = is_refused
 
     def _missed(self, job: Job, error: ProviderError, now: float) -> None:
         """A look that failed is weather, until it has lasted for long."""
@@ -135,10 +140,10 @@ class Follower:
     async def _until(self, job: Job, delay_s: float) -> None:
         """Wait, unless somebody wants the job looked at before."""
         job.next_poll_at = self._wall() + delay_s
-        loop = asyncio.get_running_loop()
-        due = loop.time() + delay_s
-        while (left_s := due - loop.time()) > 0 and not job.is_cancel_wanted:
-            await asyncio.sleep(min(left_s, 1.0))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await job.wake.wait()
+        job.wake.clear()
 
     # -- what it came to -----------------------------------------------------------------------
 
@@ -196,6 +201,7 @@ class Follower:
             job.record = replace(job.record, error=why)
         self._books.save(job.record, "released", written.set)
         await written.wait()
+        self._on_retrieved(job.record)
         words = f"retrieved: {len(job.settled):,} of {job.record.requests:,} requests settled"
         self._on_news(job.name, words)
 

@@ -66,7 +66,7 @@ class BatchSubmitter:
 
     @property
     def over(self) -> list[Job]:
-        """Those that ended in this process."""
+        """Those that ended, in earlier processes too, oldest first."""
         return self._list.over
 
     @property
@@ -196,15 +196,20 @@ class BatchSubmitter:
     def cancel(self, job: Job) -> None:
         """Ask the provider to end a job; what is done by then is kept, and the rest asked again."""
         job.is_cancel_wanted = True
-        job.next_poll_at = self._wall()
-        self._list.ring()
+        self._look_now(job)
 
     def look_up(self, job: Job) -> None:
-        """Look for a held job again, now that somebody has seen to it."""
+        """Look for a held job again, now that somebody has seen to it; look at another one now."""
         if job.is_held:
             job.record = replace(job.record, state="intent")
             self._books.save(job.record)
             self.poke()
+        else:
+            self._look_now(job)
+
+    def _look_now(self, job: Job) -> None:
+        job.next_poll_at = self._wall()
+        job.wake.set()
 
     async def end_all(self, patience_s: float) -> tuple[int, int]:
         """Ask the provider to end all jobs, and take what they had done; no new one is made.

@@ -74,7 +74,7 @@ class Maker:
         self._on_news = on_news
         self._clock = clock
         self._wall = wall
-        self._last_number = max((record.number for record in books.jobs()), default=0)
+        self._last_number = 0
         self._restore()
 
     def __repr__(self) -> str:
@@ -82,10 +82,15 @@ class Maker:
 
     def _restore(self) -> None:
         """Take up the jobs of an earlier process, with what was set aside for them."""
-        for record in self._books.jobs(is_open_only=True):
+        for record in self._books.jobs():
+            self._last_number = max(self._last_number, record.number)
+            job = Job(record, self._filler.path(record.tag))
+            if record.is_over:
+                self._jobs.over.append(job)
+                continue
             self._settlement.accounts.budget.resume(self._books.open_reserved(record.number))
             self._creator.restored(record)
-            self._jobs.open.append(Job(record, self._filler.path(record.tag)))
+            self._jobs.open.append(job)
 
     @property
     def is_wanted(self) -> bool:

@@ -19,6 +19,7 @@ from llmtop.model import (
     Result,
     WireRequest,
 )
+from llmtop.policy.job_figures import Pace
 from llmtop.policy.packing import PackReading
 
 
@@ -48,6 +49,9 @@ class Job:
     more_errors: set[str] = field(default_factory=set)
     """Requests with an error that there was no room for."""
     task: asyncio.Task[None] | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever wants it looked at now."""
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def input(self) -> JobInput:
@@ -67,6 +71,7 @@ class Job:
 
     def saw(self, remote: RemoteBatch, at: float) -> None:
         """Take in what the provider shows of it."""
+        self.pace.saw(at, None if remote.done is None else remote.done + (remote.failed or 0))
         self.record = replace(
             self.record,
             state=remote.state,
@@ -89,7 +94,7 @@ class JobList:
         self.open: list[Job] = []
         """Those that are not over, oldest first."""
         self.over: list[Job] = []
-        """Those that ended in this process."""
+        """Those that ended, in earlier processes too, oldest first."""
         self.is_refused = False
         """The provider refuses our key, or the like: it is asked nothing before a person has mended that."""
         self.rings = 0

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from llmtop.listing import ItemDetail, ItemPage, ItemQuery, ItemState
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery, ItemState, JobDetail
 from llmtop.model import Acknowledgement, Command, CommandVerb, Decision
 from llmtop.policy.limiter import Cause
 from llmtop.run.knobs import KNOBS
@@ -28,7 +28,8 @@ def fields_of(kind: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", [Snapshot, RunLine, Command, Acknowledgement, Decision, ItemQuery, ItemPage, ItemDetail]
+    "kind",
+    [Snapshot, RunLine, Command, Acknowledgement, Decision, ItemQuery, ItemPage, ItemDetail, JobDetail],
 )
 def test_every_field_is_in_the_manual(kind: type[Any]) -> None:
     assert fields_of(kind) - NAMED == set()

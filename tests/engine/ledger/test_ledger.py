@@ -152,8 +152,8 @@ async def test_a_ledger_of_the_version_before_the_cache_is_read_and_goes_on(fold
             old.execute(f"ALTER TABLE results DROP COLUMN {column}")
         for table in ("checks", "batches", "batch_items", "owed", "asked_again"):
             old.execute(f"DROP TABLE {table}")
-        old.execute("ALTER TABLE run DROP COLUMN plan")
         old.execute("DROP INDEX packed_by_attempt")
+        old.execute("ALTER TABLE run DROP COLUMN plan")
         old.execute("PRAGMA user_version = 1")
         old.commit()
 

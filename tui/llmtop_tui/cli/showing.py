@@ -45,6 +45,7 @@ def lines(snapshot: Snapshot, decisions: Sequence[Decision], settings: Sequence[
     shown += [f"checks     {words}" for words in check_words(snapshot)]
     shown += _spared(snapshot)
     shown += _money(snapshot)
+    shown += _batches(snapshot)
     shown += _planned(snapshot)
     shown += [_filter(each) for each in snapshot.filters]
     shown.append(f"held by    {_held(snapshot)}")
@@ -75,6 +76,7 @@ def as_object(
         "requests": flow.requests,
         "retries": flow.retries,
         "throttled_429": flow.throttled_429,
+        "batches": _batches_object(snapshot),
         "planned": _plan_object(snapshot),
         "filters": [
             {
@@ -163,6 +165,24 @@ def _filter(each: FilterView) -> str:
     )
 
 
+def _batches(snapshot: Snapshot) -> list[str]:
+    """Return the run's batch jobs together; nothing where it has none."""
+    v, took = snapshot.batches, snapshot.latency.batch
+    if not v.open and not v.over:
+        return []
+    held = f" ({count(v.held)} held)" if v.held else ""
+    words = f"{count(v.open)} open{held}, {count(v.over)} over"
+    if v.open:
+        words += f", {count(v.items_done)} of {count(v.items)} items"
+    if v.next_look_at is not None:
+        words += f", next look in {age(max(0.0, v.next_look_at - snapshot.at))}"
+    found = [f"batches    {words}; llmtop batches {clean(snapshot.name)} lists them"]
+    if v.full_pusd is not None and v.spent_pusd:
+        money = f"cost {usd(v.spent_pusd)} of {usd(v.full_pusd)} at full price"
+        found.append(f"           {money}, saved {usd(v.full_pusd - v.spent_pusd)}")
+    return found + ([f"           a job takes {_percentiles(took)}"] if took.p50 is not None else [])
+
+
 def _planned(snapshot: Snapshot) -> list[str]:
     """Return what was expected beside what came; nothing for a run that kept no plan."""
     plan, cost = snapshot.plan, snapshot.cost
@@ -175,6 +195,21 @@ def _planned(snapshot: Snapshot) -> list[str]:
         f"{count(plan.output_tokens)} out at most (now {count(cost.output_tokens)}){spent}, "
         f"about {age(plan.duration_s)} (now {age(snapshot.elapsed_s)})"
     ]
+
+
+def _batches_object(snapshot: Snapshot) -> dict[str, Any]:
+    v, took = snapshot.batches, snapshot.latency.batch
+    return {
+        "open": v.open,
+        "held": v.held,
+        "over": v.over,
+        "items": v.items,
+        "items_done": v.items_done,
+        "next_look_at": utc(v.next_look_at),
+        "spent_usd": usd_exact(v.spent_pusd),
+        "full_price_usd": usd_exact(v.full_pusd),
+        "latency_s": {"p50": took.p50, "p95": took.p95, "p99": took.p99},
+    }
 
 
 def _plan_object(snapshot: Snapshot) -> dict[str, Any] | None:

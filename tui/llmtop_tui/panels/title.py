@@ -145,6 +145,9 @@ def _meaning(scene: Scene, s: Snapshot, width: int, looks: Looks) -> Line:
             "finished": "every item has a result; q leaves",
             "waiting": "nothing to do until the provider's batch is ready; d detaches",
         }
+        if s.state == "waiting" and detail:
+            dot = f" {looks.glyphs.dot} "
+            return line(detail, dot, ("d", "key"), " detaches ", ("2", "key"), " shows them")
         return line(detail or fallback.get(s.state, ""))
     if s.state == "held" and s.held.cause == "cooldown":
         return _cooldown(scene, s)

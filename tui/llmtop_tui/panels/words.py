@@ -70,8 +70,7 @@ def wished(scene: Scene, key: str, current: str, looks: Looks, role: Role = "str
 
 def open_jobs(snapshot: Snapshot) -> int:
     """Provider batch jobs that are not over."""
-    over = ("ended", "done", "failed", "expired", "cancel", "retrieved", "released")
-    return sum(row.via == "batch" and not row.state.startswith(over) for row in snapshot.rows)
+    return snapshot.batches.open
 
 
 def knob(snapshot: Snapshot, name: str) -> Knob | None:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 
 from llmtop.errors import LlmtopError
 from llmtop.listing import ItemRow
+from llmtop.model import RunCounts
 from llmtop_tui import item_pages
 from llmtop_tui.ink import Line, line, said
 from llmtop_tui.item_pages import ItemPages, ItemView
@@ -46,6 +47,15 @@ class ItemsScreen(TableScreen):
         self._loaded_at = 0.0
         self._looked_at = 0
 
+    @property
+    def item_view(self) -> ItemView:
+        """Which items are looked at: kept in the session, for whoever comes back."""
+        return self.session.item_view
+
+    @item_view.setter
+    def item_view(self, view: ItemView) -> None:
+        self.session.item_view = view
+
     def compose(self) -> ComposeResult:
         yield from self.frame([self.tabs, Panel(self._summary, self.looks, id="counts"), self.table])
 
@@ -55,9 +65,14 @@ class ItemsScreen(TableScreen):
 
     def show(self, scene: Scene) -> None:
         super().show(scene)
-        is_at_top = self.pages.is_first and self.table.cursor < item_pages.PAGE // 2
         is_due = self.session.clock() - self._loaded_at >= _REFRESH_S
-        if scene.is_live and is_due and is_at_top and not self._is_busy and not self.pages.view.text:
+        if scene.is_live and is_due:
+            self.refresh_items()
+
+    def refresh_items(self) -> None:
+        """Read the first page again, where the cursor is on it and nothing is being read or searched."""
+        is_at_top = self.pages.is_first and self.table.cursor < item_pages.PAGE // 2
+        if is_at_top and not self._is_busy and not self.pages.view.text:
             self.load("refresh")
 
     @work(exclusive=True, exit_on_error=False)
@@ -166,7 +181,7 @@ class ItemsScreen(TableScreen):
                 "a list that goes on in the ledger has input order; narrow it (/ or tab), then sort", "warn"
             )
             return
-        self.pages.view = self.session.item_view = replace(self.pages.view, **changes)  # type: ignore[arg-type]
+        self.pages.view = self.item_view = replace(self.pages.view, **changes)  # type: ignore[arg-type]
         self._draw()
 
     def do_again(self) -> None:
@@ -180,9 +195,9 @@ class ItemsScreen(TableScreen):
 
     def do_back(self) -> None:
         """`esc`: back to the screen that opened these items, else all items again, then the overview."""
-        view = self.session.item_view
+        view = self.item_view
         if view.back_to:
-            self.session.item_view = ItemView()
+            self.item_view = ItemView()
             self._switch(view.back_to)
         elif view.is_narrowed:
             self.look(state=None, only_problems=False, text="", error_type=None, of_row=None)
@@ -191,7 +206,7 @@ class ItemsScreen(TableScreen):
 
     def look(self, **changes: object) -> None:
         """Look at other items."""
-        self.session.item_view = replace(self.session.item_view, **changes)  # type: ignore[arg-type]
+        self.item_view = replace(self.item_view, **changes)  # type: ignore[arg-type]
         self.pages = self._new_pages()
         self.table.empty = "reading the ledger"
         self.table.cursor = 0
@@ -205,7 +220,7 @@ class ItemsScreen(TableScreen):
         return self.pages.rows
 
     def _new_pages(self) -> ItemPages:
-        return ItemPages(self.session.door.items, self.session.item_view, self._stepped)
+        return ItemPages(self.session.door.items, self.item_view, self._stepped)
 
     def _stepped(self, steps: int) -> None:
         self._looked_at = steps
@@ -234,14 +249,19 @@ class ItemsScreen(TableScreen):
         return line((f"{text} ", "you"), *self._runs_note())
 
     def _summary(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
-        snapshot = scene.snapshot
-        flying = snapshot.throughput.in_flight if snapshot else 0
         more = "" if self.pages.is_last else "+"
         place = f"row {self.table.cursor + 1} of {len(self.table.rows)}{more}" if self.table.rows else ""
         if not self.pages.is_first:
             place = f"... {place}"
-        counts = snapshot.counts if snapshot else None
-        return [items.summary(counts, flying, self.pages.view, place, width)]
+        return [items.summary(self.counts_of(scene), self.flying_of(scene), self.pages.view, place, width)]
+
+    def flying_of(self, scene: Scene) -> int:
+        """Return how many items are in flight."""
+        return scene.snapshot.throughput.in_flight if scene.snapshot is not None else 0
+
+    def counts_of(self, scene: Scene) -> RunCounts | None:
+        """Return how many items there are of each state; None: not known yet."""
+        return scene.snapshot.counts if scene.snapshot is not None else None
 
     def _header(self, width: int) -> Line:
         return items.header(width, self.pages.view)

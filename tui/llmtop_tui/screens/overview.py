@@ -132,7 +132,8 @@ class OverviewScreen(FlightScreen):
 
     def idle_actions(self, scene: Scene) -> frozenset[str]:
         """Without a table there is nothing to open, filter or sort."""
-        return _OF_THE_TABLE if finished.has_summary(scene) else frozenset()
+        idle = super().idle_actions(scene)
+        return idle | _OF_THE_TABLE if finished.has_summary(scene) else idle
 
     def tab_note(self, width: int) -> Line:
         return self._runs_note() if finished.has_summary(self.session.scene()) else super().tab_note(width)

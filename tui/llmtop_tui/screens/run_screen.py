@@ -9,15 +9,14 @@ from typing import ClassVar
 from textual.screen import Screen
 from textual.widget import Widget
 
+from llmtop.snapshot import FlightRow
 from llmtop_tui import command_line, keys, typed
 from llmtop_tui.dialogs import Dialog, Question
 from llmtop_tui.ink import Line, Span, line, spread
-from llmtop_tui.item_pages import ItemView
 from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks, Role
 from llmtop_tui.panel import LineWidget, Panel
 from llmtop_tui.panels import title
-from llmtop_tui.panels.flights import SORTS
 from llmtop_tui.proposals import Proposal, again, budget_entry, ending
 from llmtop_tui.scene import Scene
 from llmtop_tui.session import Session
@@ -245,11 +244,6 @@ class RunScreen(Screen[None]):
         """Show everything about an item, on top of this screen."""
         self.app.open_item(item_id, neighbour)  # type: ignore[attr-defined]
 
-    def open_items_of(self, key: str) -> None:
-        """Show the items of a pack; esc comes back here."""
-        self.session.item_view = ItemView(of_row=key, back_to=self.TAB)
-        self._switch("3")
-
     def open_batch(self, key: str) -> None:
         """Show what is known of a pack or batch, on top of this screen."""
         self.app.open_batch(key)  # type: ignore[attr-defined]
@@ -260,6 +254,14 @@ class RunScreen(Screen[None]):
             self.say("read-only: this viewer cannot change the run", "warn")
             return
         self.perform(again(ids, what))
+
+    def steer_job(self, row: FlightRow | None, propose: Callable[[FlightRow], Proposal | str]) -> None:
+        """Ask something of the batch job of a row; says why it cannot be asked."""
+        found = "no row under the cursor" if row is None else propose(row)
+        if isinstance(found, str):
+            self.say(found, "warn")
+        else:
+            self.perform(found)
 
     def _panel_fault(self, name: str, error: Exception) -> None:
         self.session.note(f"panel {name} cannot be drawn: {type(error).__name__}: {error}")
@@ -295,6 +297,6 @@ class RunScreen(Screen[None]):
         return [keys.footer(self.PLACE, width, looks, is_paused=is_paused, hidden=hidden)]
 
 
-def next_sort(current: str, step: int) -> str:
+def next_sort(sorts: Sequence[str], current: str, step: int) -> str:
     """The sort column beside this one."""
-    return SORTS[(SORTS.index(current) + step) % len(SORTS)]
+    return sorts[(sorts.index(current) + step) % len(sorts)]

@@ -8,8 +8,10 @@ from typing import Literal
 
 from llmtop.adapters.ledger.lines import storable
 from llmtop.adapters.ledger.records import BatchIntent, BatchLine, BatchSaved
-from llmtop.adapters.ledger.schema import BATCHES_VERSION, version_of
+from llmtop.adapters.ledger.schema import BATCHES_VERSION, UPLOADS_VERSION, version_of
 from llmtop.batch_jobs import BatchRecord, OpenLine
+from llmtop.listing import JobDetail, JobOutcome
+from llmtop.model import RunCounts
 
 Pending = Literal["all", "free", "fresh", "spilled"]
 """Items without a result: all of them; `free`: in no open job; of these `fresh`: never asked in a job, or
@@ -17,8 +19,8 @@ given back unasked; `spilled`: asked in a job."""
 
 _COLUMNS = (
     *("number", "tag", "state", "model", "requests", "input_bytes", "input_sha256", "tokens"),
-    *("reserved_pusd", "intended_at", "file_id", "batch_id", "created_at", "done", "failed", "polled_at"),
-    *("ended_at", "expires_at", "results_until", "over_at", "error"),
+    *("reserved_pusd", "intended_at", "file_id", "uploaded_at", "batch_id", "created_at", "done", "failed"),
+    *("polled_at", "ended_at", "expires_at", "results_until", "over_at", "error"),
 )
 _CHANGING = _COLUMNS[_COLUMNS.index("file_id") :]
 
@@ -82,8 +84,10 @@ def read_jobs(connection: sqlite3.Connection, *, is_open_only: bool = False) -> 
     if version_of(connection) < BATCHES_VERSION:  # beside an owner of an earlier version
         return ()
     where = "WHERE over_at IS NULL" if is_open_only else ""
+    is_old = version_of(connection) < UPLOADS_VERSION
+    columns = ["NULL" if is_old and name == "uploaded_at" else name for name in _COLUMNS]
     rows = connection.execute(
-        f"""SELECT {", ".join(_COLUMNS)},
+        f"""SELECT {", ".join(columns)},
             (SELECT COUNT(*) FROM batch_items WHERE batch = batches.number),
             (SELECT COUNT(*) FROM batch_items WHERE batch = batches.number AND attempt_id IS NOT NULL),
             (SELECT COALESCE(SUM(cost_pusd), 0) FROM attempts
@@ -92,6 +96,34 @@ def read_jobs(connection: sqlite3.Connection, *, is_open_only: bool = False) -> 
     ).fetchall()
     names = (*_COLUMNS, "items", "retrieved", "cost_pusd")
     return tuple(BatchRecord(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+def read_job(connection: sqlite3.Connection, number: int) -> JobDetail | None:
+    """Return what the requests and items of a job came to; None: no such job."""
+    if version_of(connection) < BATCHES_VERSION:
+        return None
+    outcomes = _outcomes(connection, number)
+    by_status = connection.execute(
+        """SELECT status, COUNT(*) FROM batch_items JOIN results ON results.seq = batch_items.seq
+        WHERE batch = ? GROUP BY status""",
+        (number,),
+    ).fetchall()
+    counts = RunCounts(sum(each.count for each in outcomes), **dict(by_status))
+    return JobDetail(number, counts, outcomes) if outcomes else None
+
+
+def _outcomes(connection: sqlite3.Connection, number: int) -> tuple[JobOutcome, ...]:
+    """Those in trouble first, each with its last message."""
+    rows = connection.execute(
+        """SELECT COALESCE(batch_items.outcome, 'open') AS name, requests, ended_at,
+            COALESCE(error_message, '') FROM (
+            SELECT outcome, COUNT(*) AS requests, MAX(attempt_id) AS last
+            FROM batch_items WHERE batch = ? GROUP BY outcome
+        ) AS batch_items LEFT JOIN attempts ON attempts.id = last
+        ORDER BY name IN ('answered', 'released', 'open'), requests DESC, name""",
+        (number,),
+    ).fetchall()
+    return tuple(JobOutcome(*row) for row in rows)
 
 
 def read_pending(connection: sqlite3.Connection, after_seq: int, limit: int, which: Pending) -> list[int]:

@@ -10,14 +10,14 @@ import orjson
 
 from llmtop.adapters.ledger.connection import DATABASE_NAME, in_words, read_database
 from llmtop.adapters.ledger.intake import ItemPlace
-from llmtop.adapters.ledger.jobs import read_jobs
+from llmtop.adapters.ledger.jobs import read_job, read_jobs
 from llmtop.adapters.ledger.pages import next_seqs, read_attempts, read_page, read_row
 from llmtop.adapters.ledger.past import read_asked_again
 from llmtop.adapters.ledger.records import RunRecord, Totals
 from llmtop.adapters.ledger.totals import read_counts, read_plan, read_record, read_totals
 from llmtop.batch_jobs import BatchRecord
 from llmtop.errors import StateError
-from llmtop.listing import ItemDetail, ItemPage, ItemQuery
+from llmtop.listing import ItemDetail, ItemPage, ItemQuery, JobDetail
 from llmtop.model import Decision, ItemStatus, RunCounts
 
 _LINES_A_READ = 500
@@ -164,6 +164,11 @@ class LedgerReader:
         """Return the run's batch jobs, oldest first."""
         with in_words(self.path):
             return read_jobs(self._connection)
+
+    def job(self, number: int) -> JobDetail | None:
+        """Return what the requests of one batch job came to; None: no such job."""
+        with in_words(self.path):
+            return read_job(self._connection, number)
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""

@@ -210,6 +210,10 @@ _ASKED_AGAIN = (
 ASKED_AGAIN_VERSION = 8
 """From this version on answers are known that a filter rejected and whose items were asked again."""
 
+_UPLOADS = ("ALTER TABLE batches ADD COLUMN uploaded_at DOUBLE PRECISION",)
+UPLOADS_VERSION = 9
+"""From this version on it is known when the file of a batch job went up."""
+
 STEPS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _CACHE,
@@ -219,6 +223,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _OWED,
     _LINES,
     _ASKED_AGAIN,
+    _UPLOADS,
 )
 """Step n brings a file from version n to version n + 1."""
 

@@ -58,6 +58,7 @@ class FixedPricer:
             "origin": self.origin,
             "usd_per_mtok": _readable(self._standard),
             "usd_per_mtok_batch": _readable(self._batch),
+            "batch_factor": self.batch_factor,
         }
 
 

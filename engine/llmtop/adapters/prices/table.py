@@ -128,6 +128,7 @@ class TablePricer:
             "usd_per_mtok_batch": listed(self._price(self._now, True)),
             "is_batch_price_assumed": self._config.batch_discount is not None,
             "is_batch_price_known": self.batch_factor is not None,
+            "batch_factor": self.batch_factor,
             **({"context": self._context} if self._context else {}),
         }
 

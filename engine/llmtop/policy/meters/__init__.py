@@ -2,7 +2,16 @@
 
 from llmtop.policy.meters.durations import Durations
 from llmtop.policy.meters.rates import Ring, eta_s
-from llmtop.policy.meters.run import MeterTotals, RunMeters
+from llmtop.policy.meters.run import BATCH_WINDOW_S, MeterTotals, RunMeters
 from llmtop.policy.meters.troubles import TroubleCost, Troubles
 
-__all__ = ["Durations", "MeterTotals", "Ring", "RunMeters", "TroubleCost", "Troubles", "eta_s"]
+__all__ = [
+    "BATCH_WINDOW_S",
+    "Durations",
+    "MeterTotals",
+    "Ring",
+    "RunMeters",
+    "TroubleCost",
+    "Troubles",
+    "eta_s",
+]

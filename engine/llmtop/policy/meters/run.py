@@ -14,7 +14,8 @@ _SENT, _ITEMS, _INPUT, _OUTPUT = range(4)
 _SHORT_S = 10.0
 _LONG_S = 300.0
 _HISTORY_S = 240
-_BATCH_WINDOW_S = 86_400.0
+BATCH_WINDOW_S = 86_400.0
+"""Batch jobs that ended before that say nothing about the present."""
 _SURE_AFTER_S = 10.0
 """A rate over less than this says nothing about the hours to come."""
 
@@ -41,7 +42,7 @@ class RunMeters:
         self._request = Durations(_LONG_S)
         self._waiting = Durations(_LONG_S)
         self._lag = Durations(_LONG_S)
-        self._batch = Durations(_BATCH_WINDOW_S)
+        self._batch = Durations(BATCH_WINDOW_S)
         self._troubles = Troubles(now, before.errors)
         self._requests = before.requests
         self._retries = before.retries
