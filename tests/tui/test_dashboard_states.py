@@ -150,6 +150,21 @@ async def test_an_ended_run_stays_open_with_its_summary_and_refuses_to_be_steere
         assert view.sent == []
 
 
+async def test_a_window_of_60x20_has_every_screen_and_every_vital_figure() -> None:
+    async with viewer(size=(60, 20)) as view:
+        view.app.has_list = True
+        view.app.screen.hidden = frozenset()
+        view.app.redraw()
+        await view.settle()
+        rows = view.text().split("\n")
+
+        assert "[1 Over]  2 Batch  3 Items  4 Tuner  5 Err  6 Log" in view.text("tabs")
+        assert view.text("tabs").rstrip().endswith("0 Runs")
+        for figure in ("flight 31/32", "req/s 1.98", "rej 41  failed 2", "cap holds", "33%", "429 12"):
+            assert any(figure in row for row in rows), figure
+        assert all(len(row) <= 60 for row in rows)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 50)])
 async def test_what_a_run_came_to_is_shown_whole_at_every_size(size: tuple[int, int]) -> None:
     async with viewer(FakeDoor(FINISHED), size=size) as view:

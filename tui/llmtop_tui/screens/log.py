@@ -36,7 +36,7 @@ class LogScreen(PanelScreen):
 
     def tab_note(self, width: int) -> Line:
         follows = "follows" if self._top is None else "stands still, f follows"
-        parts = [f"/{said(self._text, 30)}" if self._text else "", follows]
+        parts = [f"/{said(self._text, 30)}" if self._text else "", follows if width >= 90 else ""]
         text = "   ".join(part for part in parts if part)
         return line((f"{text} ", "you" if self._text else "muted"), *self._runs_note())
 

@@ -23,14 +23,8 @@ from llmtop_tui.session import Session
 from llmtop_tui.settings import parse_money, plain_money
 from llmtop_tui.status import StatusLine
 
-TABS = (
-    ("1", "Overview"),
-    ("2", "Batches"),
-    ("3", "Items"),
-    ("4", "Tuner"),
-    ("5", "Errors"),
-    ("6", "Log"),
-)
+TABS = (("1", "Overview"), ("2", "Batches"), ("3", "Items"), ("4", "Tuner"), ("5", "Errors"), ("6", "Log"))
+_SHORT = {"Overview": "Over", "Batches": "Batch", "Errors": "Err"}
 _PAUSED_STATES = frozenset({"pausing", "paused", "budget", "refused"})
 
 
@@ -269,7 +263,7 @@ class RunScreen(Screen[None]):
     def _tabs(self, scene: Scene, width: int, height: int, looks: Looks) -> list[Line]:
         spans: list[Span] = [(" ", "plain")]
         for number, name in TABS:
-            shown = name[:4] if width < 76 and name == "Overview" else name
+            shown = _SHORT.get(name, name) if width < 76 else name
             if number == self.TAB:
                 spans.append((f"[{number} {shown}] ", "strong"))
             else:
