@@ -18,6 +18,7 @@ from llmtop_tui.panel import LineWidget
 from llmtop_tui.sample import RUNS, SAMPLE
 from llmtop_tui.screens.batches import BatchesScreen
 from llmtop_tui.screens.errors import ErrorsScreen
+from llmtop_tui.screens.flight_screen import FlightScreen
 from llmtop_tui.screens.items import ItemsScreen
 from llmtop_tui.screens.log import LogScreen
 from llmtop_tui.screens.panel_screen import TunerScreen
@@ -98,6 +99,13 @@ async def at(view: Viewer, place: Place) -> None:
         await at(view, "items")
         await view.press("enter")
         await view.until(lambda: "m-" in view.text("title") and "attempts" in view.text("title"))
+        return
+    screen = app.screen
+    if isinstance(screen, FlightScreen) and TABS[place] == screen.TAB:  # quicker than a new one
+        screen.remove_class("-bare")
+        screen.table._followed = None
+        screen.table.cursor = 12
+        app.redraw()
         return
     app.open_tab(TABS[place])
     await view.settle()
