@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from whole_runs import Desk, each_once, simulator, until
 
+from llmtop.run.opened import StartOptions
+
 _FUSSY = """
 [[filters]]
 use = "normalise"
@@ -41,6 +43,13 @@ def fussy(desk: Desk, base_url: str, **tables: Any) -> Path:
     return config
 
 
+async def finished(desk: Desk, config: Path) -> int | None:
+    """Run it to its end; return its exit code."""
+    async with desk.engine(config, start=StartOptions(allow_code=True)) as (run,):
+        await run.settled()
+    return run.exit_code
+
+
 async def counted(desk: Desk) -> dict[str, Any]:
     """What `show` says of the function."""
     _, function = (await desk.llmtop("show", "latest", "--json")).data["filters"]
@@ -58,9 +67,8 @@ async def test_rejections_that_were_asked_again_are_counted_beside_the_final_one
     async with simulator(batch_s=0.02) as server:
         config = fussy(desk, server.base_url, **tables)
 
-        said = await desk.llmtop("run", config, "--allow-code")
+        assert await finished(desk, config) == 7
 
-        assert said.code == 7
         assert desk.written_ids() == each_once(ids)
         hits = (ITEMS - NEVER) + 3 * NEVER + AT_FIRST
         assert await counted(desk) == {
@@ -85,7 +93,7 @@ async def test_a_killed_run_still_knows_what_was_asked_again(desk: Desk) -> None
         before = await counted(desk)
         server.change({"latency_s": 0.0})
 
-        await desk.llmtop("run", config, "--allow-code")
+        await finished(desk, config)
 
         after = await counted(desk)
     assert desk.written_ids() == each_once(ids)
@@ -98,9 +106,9 @@ async def test_a_killed_run_still_knows_what_was_asked_again(desk: Desk) -> None
 async def test_compare_says_what_was_asked_again_by_rule(desk: Desk) -> None:
     desk.items(ITEMS)
     async with simulator() as server:
-        await desk.llmtop("run", fussy(desk, server.base_url), "--allow-code")
+        await finished(desk, fussy(desk, server.base_url))
         plain = desk.config(server.base_url, name="plain", output={"path": "plain.jsonl"})
-        await desk.llmtop("run", plain)
+        await finished(desk, plain)
 
         compared = await desk.llmtop("compare", "job", "plain", "--json")
         table = await desk.llmtop("compare", "job", "plain")
