@@ -239,8 +239,17 @@ async def test_a_stranger_of_the_same_size_is_taken_on_trust_and_let_go_when_its
         assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
 
 
+async def delete(server: SimulatedProvider, batch_id: str) -> None:
+    """Take a job away, as its owner would."""
+    headers = {"anthropic-version": "2023-06-01", "x-api-key": "sk-simulated-1234"}
+    address = f"{server.root_url}/v1/messages/batches/{batch_id}"
+    async with aiohttp.ClientSession(headers=headers) as session, session.delete(address) as said:
+        assert said.status == 200
+
+
+@pytest.mark.parametrize("way", ["look-up", "the same command"])
 async def test_a_job_that_two_could_be_is_held_while_the_others_go_on_until_a_person_has_seen_to_it(
-    desk: Desk,
+    desk: Desk, way: str
 ) -> None:
     ids = desk.items(22)
     async with simulator(batch_s=0.3) as server:
@@ -250,16 +259,13 @@ async def test_a_job_that_two_could_be_is_held_while_the_others_go_on_until_a_pe
         async with desk.engine(config) as (run,), asyncio.timeout(20):
             await run.settled()
             assert run.exit_code == 3
-            assert "llmtop batches" in str(run.standing.halt)
+            assert "the same command" in str(run.standing.halt)
             assert run.counts.done == 10
-            headers = {"anthropic-version": "2023-06-01", "x-api-key": "sk-simulated-1234"}
-            address = f"{server.root_url}/v1/messages/batches/{other}"
-            async with aiohttp.ClientSession(headers=headers) as session, session.delete(address) as said:
-                assert said.status == 200
-            assert (await run.command(Command("look_up", "someone@here", values={"job": "1"}))).is_ok
-            await until_true(lambda: run.counts.pending == 0)
-            await run.settled()
-            assert run.exit_code == 0
+            await delete(server, other)
+            if way == "look-up":
+                assert (await run.command(Command("look_up", "someone@here", values={"job": "1"}))).is_ok
+                await until_true(lambda: run.counts.pending == 0)
+        assert (await finishes(desk, config)).exit_code == 0
         assert desk.written_ids() == each_once(ids)
         assert server.books.batches_created == {"anthropic": 3}
         assert max(server.books.served_ids[each] for each in ids) == 1
@@ -425,3 +431,30 @@ async def test_what_a_job_is_too_slow_to_give_back_to_a_cancelled_run_is_fetched
             assert again.exit_code == 0
         assert desk.written_ids() == each_once(ids)
         assert max(server.books.served_ids.values()) == 1
+
+
+@pytest.mark.parametrize("kind", ["openai", "gemini"])
+async def test_a_run_that_is_paused_over_a_restart_does_not_create_what_it_had_intended(
+    desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = desk.items(10)
+
+    async def upload(self: Any, job: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(JOBS[kind], "upload", upload)
+    async with simulator(batch_s=0.02) as server:
+        config = batch_config(desk, server, kind)
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: len(jobs_of(run).jobs) > 0)
+            assert (await run.command(Command("pause", "someone@here"))).is_ok
+            run.stop_now()
+        monkeypatch.undo()
+        async with desk.engine(config) as (run,), asyncio.timeout(20):
+            await asyncio.sleep(0.3)
+            assert not server.books.batches_created
+            assert (await run.command(Command("resume", "someone@here"))).is_ok
+            await run.settled()
+            assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1

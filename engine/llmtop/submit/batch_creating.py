@@ -180,7 +180,8 @@ class Creator:
             looks += 1
             verdict = reconcile(intent, listed, self._desk.known, looks)
             if isinstance(verdict, Adopt):
-                self._on_news(job.name, f"found at the provider as {verdict.batch_id}")
+                trust = "" if verdict.is_proven else ", the only one it can be: its results will tell"
+                self._on_news(job.name, f"found at the provider as {verdict.batch_id}{trust}")
                 return next(seen for seen in listed if seen.id == verdict.batch_id)
             if isinstance(verdict, Hold):
                 job.note = verdict.why

@@ -81,10 +81,14 @@ class Maker:
         return f"<Maker of job {self._last_number + 1}>"
 
     def _restore(self) -> None:
-        """Take up the jobs of an earlier process, with what was set aside for them."""
+        """Take up the jobs of an earlier process, with what was set aside for them.
+
+        One that was held is looked for again: whoever started this has seen to it, or will be told so anew.
+        """
         for record in self._books.jobs():
             self._last_number = max(self._last_number, record.number)
-            job = Job(record, self._filler.path(record.tag))
+            as_it_is = replace(record, state="intent") if record.state == "held" else record
+            job = Job(as_it_is, self._filler.path(record.tag))
             if record.is_over:
                 self._jobs.over.append(job)
                 continue
@@ -212,7 +216,8 @@ class Maker:
         if held:
             words = f"batch job {held[0].name} is held: {held[0].note or held[0].record.error}"
             more = f", and {len(held) - 1} more" if len(held) > 1 else ""
-            way = f"see to it, then `llmtop batches RUN --look-up {held[0].record.number}`"
+            way = "see to it, then start the same command again, or"
+            way += f" `llmtop batches RUN --look-up {held[0].record.number}` where the engine still lives"
             self._on_halt(Halt("refused", f"{words}{more}; {way}"))
 
     def release(self, job: Job, why: str) -> None:

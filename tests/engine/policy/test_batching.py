@@ -18,7 +18,9 @@ from llmtop.policy.batching import (
     JobLimits,
     LookAgain,
     NotThere,
+    Patience,
     after_line,
+    are_results_lost,
     backoff,
     choose_way,
     countdown_words,
@@ -104,6 +106,26 @@ def test_a_404_is_weather_for_ten_minutes() -> None:
     assert is_lost(1000.0, 1600.0)
 
 
+def test_results_that_are_paid_for_outlast_an_outage_and_a_404_is_believed_after_some_looks() -> None:
+    assert not are_results_lost(0.0, 3600.0, 500, is_gone=False)
+    assert are_results_lost(0.0, 86_400.0, 2, is_gone=False)
+    assert not are_results_lost(0.0, 1e6, 5, is_gone=True)
+    assert are_results_lost(0.0, 1.0, 6, is_gone=True)
+
+
+@given(st.floats(0.1, 1e5), st.lists(st.floats(0.0, 1e4), max_size=40))
+def test_patience_is_over_when_the_row_of_refusals_has_lasted_for_so_long(
+    most_s: float, waits: list[float]
+) -> None:
+    patience, now = Patience(most_s), 50.0
+    assert not patience.is_over(now)
+    for wait_s in waits:
+        now += wait_s
+        assert patience.is_over(now) == (now - 50.0 >= most_s)
+    patience.eased()
+    assert not patience.is_over(now + 1e6)
+
+
 @pytest.mark.parametrize(
     ("error", "tries", "sends", "follows"),
     [
@@ -128,7 +150,7 @@ def test_what_follows_the_error_of_a_line(error: ProviderError, tries: int, send
     [
         (999, {}, "realtime", "999 items"),
         (1000, {}, "batch", "50%"),
-        (1000, {"batch_factor": None}, "batch", "assumed"),
+        (1000, {"batch_factor": None}, "batch", "as a rule"),
         (1000, {"batch_factor": 1.0}, "realtime", "no less"),
         (9000, {"deadline_s": 3600.0}, "realtime", "within 60 min"),
         (9000, {"has_batches": False}, "realtime", "no batch API"),
