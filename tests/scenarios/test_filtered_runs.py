@@ -79,6 +79,7 @@ async def test_rejections_that_were_asked_again_are_counted_beside_the_final_one
             "asked_again": AT_FIRST + 2 * NEVER,
         }
         words = (await desk.llmtop("show", "latest")).out
+        assert f", {'batch' if way == 'batch' else 'realtime'}\n" in words
         assert f"filter     python: hits {hits}, changed 36, rejected 4, asked again 28" in words
 
 

@@ -60,6 +60,7 @@ def archive_snapshot(
         counts=totals.counts,
         model=record.model,
         provider=record.provider,
+        via=_way(record, bool(jobs)),
         started_at=record.started_at,
         elapsed_s=record.elapsed_s,
         exit_code=record.exit_code,
@@ -95,6 +96,13 @@ def archive_filters(reader: LedgerReader) -> tuple[FilterView, ...]:
 
     names = [str(table.get("use", "")) if isinstance(table, dict) else "" for table in tables]
     return views_of(names, reader.results_filtered(), reader.asked_again())
+
+
+def _way(record: RunRecord, has_jobs: bool) -> str:
+    """Return which way the run went: `auto` is known by its jobs."""
+    execution = record.config.get("execution")
+    mode = str(execution.get("mode", "realtime")) if isinstance(execution, dict) else "realtime"
+    return mode if mode != "auto" else "batch" if has_jobs else "realtime"
 
 
 def _latency(jobs: tuple[BatchRecord, ...]) -> Percentiles:
