@@ -128,6 +128,17 @@ async def test_an_item_that_spoils_its_packs_is_found_after_a_logarithm_of_jobs(
         assert server.books.batch_lines <= 64 / _SIZE + 2 * math.log2(_SIZE)
 
 
+@pytest.mark.parametrize("trouble", ["expires", "failed"])
+async def test_smaller_packs_whose_job_does_not_finish_are_asked_again(desk: Desk, trouble: str) -> None:
+    ids = desk.items(64)
+    troubles = {"batch_troubles": {trouble: 0.5}, "batch_window_s": 0.3}
+    async with simulator(batch_s=0.02, poison_pattern=r"^m-(13|40)$", **troubles) as server:
+        run = await finishes(desk, _config(desk, server, batch={"max_requests": 100}))
+        assert run.exit_code == 0, run.log
+        _assert_own_answers(desk, ids)
+        _assert_paid_once(desk, server)
+
+
 @pytest.mark.parametrize(
     "trouble", ["http_400", "http_500", "null_content", "missing", "conflicting", "unknown", "stuck"]
 )

@@ -39,7 +39,7 @@ class JobPacker:
     ) -> None:
         """`size`: how many items a request carries. Not `keeps_left`: somebody else asks what packs leave."""
         self.has_skipped = False
-        """Whether items were passed over that wait for an equal request in a job."""
+        """Whether items were passed over that wait for a job: one with an equal request, or their pack's."""
         self._feed = feed
         self._exchange = exchange
         self._item_of = item_of
@@ -122,6 +122,7 @@ class JobPacker:
             if item is None:
                 return
             if item.seq in self._held:
+                self.has_skipped = True
                 continue
             if self._sparing is not None and item.seq not in self._explained:
                 word = await self._sparing.look(item, self._feed.past(item))
@@ -140,7 +141,7 @@ class JobPacker:
         """The ledger has these items in a job now."""
         seqs = list(seqs)
         if not self._taken_again.isdisjoint(seqs):
-            self._is_stale = True
+            self._is_stale, self.has_skipped = True, False
             self._taken_again.difference_update(seqs)
         self._held.difference_update(seqs)
         if self._sparing is not None:
