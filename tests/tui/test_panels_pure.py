@@ -178,10 +178,12 @@ def test_the_table_of_jobs_has_counts_pace_time_left_and_money_at_every_size(wid
 
 def test_a_run_that_waits_says_for_what_until_when_and_what_can_be_done() -> None:
     detail = "1 job, 4,100 of 9,000 items done, next look in 41s"
-    waiting = replace(SAMPLE, state="waiting", state_detail=detail)
-    first, second = (text_of(each)[:80] for each in title.lines(Scene(waiting), 80, 2, Looks(UTF8)))
+    waiting = replace(SAMPLE, state="waiting", state_at=SAMPLE.at - 4119, state_detail=detail)
+    scene = Scene(waiting, SAMPLE.at)
+    first, second = (text_of(each)[:80] for each in title.lines(scene, 80, 2, Looks(UTF8)))
 
-    assert "WAITING FOR BATCH" in first
+    assert "WAITING FOR BATCH 1:08:39" in first
+    assert "eta 1:12:40" in first, "a time that is cut would tell a wrong one"
     assert "4,100 of 9,000 items done, next look in 41s" in second
     quiet = replace(waiting, warnings=())
     assert "d detaches" in text_of(title.lines(Scene(quiet), 80, 2, Looks(UTF8))[1])

@@ -23,7 +23,7 @@ from llmtop_tui import keys
 from llmtop_tui.app import DashboardApp
 from llmtop_tui.sample import AT, FINISHED, PAUSED, RUNS, SAMPLE
 from llmtop_tui.sample_items import ITEM, ITEMS, JOB_DETAIL, REJECTED
-from llmtop_tui.scene import Scene
+from llmtop_tui.scene import Link, Scene
 from llmtop_tui.session import Session
 from llmtop_tui.view import ViewOptions
 
@@ -70,6 +70,11 @@ class StillDoor:
 
 class StillSession(Session):
     """A session whose snapshot is always as old as in the last picture."""
+
+    @property
+    def link(self) -> Link:
+        """As long as the picture takes to be made: nobody waits for an answer."""
+        return "live"
 
     def scene(self) -> Scene:
         return replace(super().scene(), age_s=0.4)

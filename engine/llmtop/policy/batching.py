@@ -24,7 +24,6 @@ _LOOKS_TO_BE_SURE = 4
 _LOST_AFTER_S = 600.0
 _UNREADABLE_AFTER_S = 86_400.0
 _GONE_LOOKS = 6
-_SOON_S = 86400.0
 AUTO_ITEMS = 1000
 """From so many items on `auto` takes the batch API."""
 
@@ -235,11 +234,6 @@ def countdown_words(
     if is_terminal:
         return "" if results_until is None else f"results kept {_span(results_until - now)}"
     return "" if expires_at is None else f"expires in {_span(expires_at - now)}"
-
-
-def is_urgent(now: float, results_until: float | None) -> bool:
-    """Whether results that were not fetched vanish within a day."""
-    return results_until is not None and results_until - now < _SOON_S
 
 
 def _span(seconds: float) -> str:

@@ -39,6 +39,8 @@ def title(scene: Scene, width: int, looks: Looks) -> Line:
     if scene.link == "live" and s.state != "starting":
         head += _progress(s, width)
     left = _eta(s, width) if scene.link == "live" else EMPTY
+    if left and scene.age_s <= SILENT_AFTER_S:
+        tail = _fitting(tail, scene, width - width_of((*head, *left)))
     room = width - width_of(tuple(head)) - width_of(left) - width_of(tail) - 2
     if room >= _BAR_MIN and width >= 100 and s.counts.total > 0 and scene.link == "live":
         head += [("  ", "plain"), *_bar(s, min(room - 2, width // 3), looks)]
@@ -97,12 +99,21 @@ def _eta(s: Snapshot, width: int) -> Line:
     return tuple(spans)
 
 
+def _fitting(tail: Line, scene: Scene, room: int) -> Line:
+    """What leaves the time that is left whole: cut, it would tell a wrong one."""
+    fits = (each for each in (tail, _clock(scene)) if width_of(each) <= room)
+    return next(fits, EMPTY)
+
+
+def _clock(scene: Scene) -> Line:
+    return line("  ", f"{fmt.clock(scene.now)} ")
+
+
 def _tail(scene: Scene, width: int) -> Line:
-    clock: Span = (f"{fmt.clock(scene.now)} ", "plain")
     if scene.snapshot is None or scene.link == "ended" or width < 70:
-        return line("  ", clock)
+        return _clock(scene)
     role: Role = "warn" if scene.age_s > SILENT_AFTER_S else "muted"
-    return line("  ", (f"snap {fmt.age(min(scene.age_s, 99.9))}", role), "  ", clock)
+    return line("  ", (f"snap {fmt.age(min(scene.age_s, 99.9))}", role), *_clock(scene))
 
 
 def held(scene: Scene, width: int, looks: Looks) -> Line:

@@ -109,6 +109,9 @@ class BatchScreen(ItemsScreen):
         states: list[ItemState] = [row.state for row in self.pages.rows]
         return RunCounts(len(states), states.count("done"), states.count("rejected"), states.count("failed"))
 
+    def said_view(self) -> ItemView:
+        return replace(self.pages.view, of_row=None)  # the tabs say of what
+
     def flying_of(self, scene: Scene) -> int:
         return sum(row.state == "in_flight" for row in self.pages.rows)
 

@@ -253,7 +253,11 @@ class ItemsScreen(TableScreen):
         place = f"row {self.table.cursor + 1} of {len(self.table.rows)}{more}" if self.table.rows else ""
         if not self.pages.is_first:
             place = f"... {place}"
-        return [items.summary(self.counts_of(scene), self.flying_of(scene), self.pages.view, place, width)]
+        return [items.summary(self.counts_of(scene), self.flying_of(scene), self.said_view(), place, width)]
+
+    def said_view(self) -> ItemView:
+        """Return what the line above the table says of the view."""
+        return self.pages.view
 
     def flying_of(self, scene: Scene) -> int:
         """Return how many items are in flight."""
