@@ -142,6 +142,22 @@ async def test_t_switches_the_tuner() -> None:
         assert view.sent == [("set", {"tuner": "off"})]
 
 
+async def test_a_choice_is_told_whole_and_n_is_a_no_only_where_it_is_one() -> None:
+    async with viewer(size=(80, 24)) as view:
+        await view.press("X")
+        assert " ".join(view.text("dialog").replace("│", " ").split()).count("let calls in flight land") == 1
+        assert "n enter esc" in view.text("dialog")
+        await view.answer("escape")
+        await view.press("f2")
+        assert "n enter esc" not in view.text("dialog")
+        await view.answer("enter")
+
+        assert view.app.has_notices
+        await view.press("f2")
+        await view.answer("n")
+        assert not view.app.has_notices
+
+
 async def test_t_hands_back_what_was_set_by_hand_before_it_switches_the_tuner_off() -> None:
     pinned = tuple(replace(knob, is_pinned=knob.name == "concurrency") for knob in SAMPLE.tuner.knobs)
     door = FakeDoor(replace(SAMPLE, tuner=replace(SAMPLE.tuner, knobs=pinned)))

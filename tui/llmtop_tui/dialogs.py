@@ -18,8 +18,8 @@ from llmtop_tui.panel import LineWidget
 
 TYPED_AHEAD_S = 0.3
 _WIDTH = 60
-_LABELS = {"n": "n enter esc", "escape": "esc"}
-"""How a key is written where its name alone does not tell all: a plain no is enter and esc too."""
+_PLAIN_NO = "n enter esc"
+"""How a plain no is written: it is enter and esc too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,17 @@ class Dialog(LineWidget, can_focus=True):
             body.append(
                 line((self._fault or "enter goes on, esc goes back", "warn" if self._fault else "muted"))
             )
-        for key, meaning, _ in question.choices:
-            label = _LABELS.get(key, key)
-            body.append(line((pad(label, 15 if self._has_plain_no else 7), "key"), meaning))
+        room = 15 if self._has_plain_no else 7
+        for key, meaning, answer in question.choices:
+            label = _PLAIN_NO if (key, answer) == ("n", "no") else "esc" if key == "escape" else key
+            for number, part in enumerate(wrap(meaning, max(width - room, 10))):
+                body.append(line((pad(label if number == 0 else "", room), "key"), part))
         return body
 
     @property
     def _has_plain_no(self) -> bool:
-        return self._question is not None and any(key == "n" for key, _, _ in self._question.choices)
+        choices = self._question.choices if self._question is not None else ()
+        return any((key, answer) == ("n", "no") for key, _, answer in choices)
 
     def on_key(self, event: events.Key) -> None:
         """Take every key while open."""
