@@ -37,6 +37,7 @@ class FakeDoor:
     states: Sequence[str] = ("running",)
     rows: Sequence[ItemRow] = field(default_factory=lambda: [row(seq) for seq in range(3)])
     told: list[Command] = field(default_factory=list)
+    queries: list[ItemQuery] = field(default_factory=list)
     refusal: str | None = None
     exit_code: int | None = None
     is_closed: bool = False
@@ -73,6 +74,7 @@ class FakeDoor:
         return Acknowledgement(True, "done", (Change("concurrency", "28", "32"),))
 
     async def items(self, query: ItemQuery) -> ItemPage:
+        self.queries.append(query)
         left = [each for each in self.rows if each.seq > query.after_seq]
         if query.states:
             left = [each for each in left if each.state in query.states]

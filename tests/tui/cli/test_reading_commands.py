@@ -102,6 +102,18 @@ def test_items_are_read_page_by_page_up_to_the_limit(llmtop: Llmtop, world: Any)
     assert [each["id"] for each in llmtop("items", "latest", "--limit", "2", "--json").data] == ["m-0", "m-1"]
 
 
+def test_items_of_a_row_are_asked_for_on_every_page(llmtop: Llmtop, world: Any) -> None:
+    from dataclasses import replace
+
+    door = world.doors["motions-3f9a2c"]
+    door.rows = [replace(door.rows[0], seq=seq, id=f"m-{seq}") for seq in range(700)]
+    llmtop("items", "latest", "--row", "p00827", "--error", "timeout", "--json")
+
+    assert [query.of_row for query in door.queries] == ["p00827", "p00827"]
+    assert [query.error_type for query in door.queries] == ["timeout", "timeout"]
+    assert [query.after_seq for query in door.queries] == [-1, 499]
+
+
 def test_items_of_a_status_that_does_not_exist_are_refused(llmtop: Llmtop) -> None:
     said = llmtop("items", "latest", "--status", "done,lost")
 

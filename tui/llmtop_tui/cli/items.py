@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, cast, get_args
 
 import typer
@@ -72,9 +72,13 @@ def items(
         str | None,
         option("--error", metavar="TYPE", help="Only this error type, such as timeout."),
     ] = None,
+    row: Annotated[
+        str | None,
+        option("--row", metavar="KEY", help="Only those of one request, pack or batch job: p00827, b0003."),
+    ] = None,
 ) -> None:
     """List items of a run, in input order."""
-    query = ItemQuery(states=states_of(status), error_type=error, search=search, limit=_PAGE)
+    query = ItemQuery(states=states_of(status), error_type=error, search=search, limit=_PAGE, of_row=row)
     with_door(common, run, lambda door: _items(common, door, query, limit))
 
 
@@ -101,8 +105,7 @@ async def _pages(door: RunDoor, query: ItemQuery, limit: int | None) -> AsyncIte
     left = limit
     while after is not None and (left is None or left > 0):
         size = query.limit if left is None else min(left, query.limit)
-        asked = ItemQuery(query.states, query.error_type, query.search, after, size)
-        page = await door.items(asked)
+        page = await door.items(replace(query, after_seq=after, limit=size))
         if page.rows:
             yield page.rows
         left = None if left is None else left - len(page.rows)
