@@ -37,6 +37,7 @@ from llmtop.submit.landing import (
     end_of_answer,
     end_of_error,
     left_words,
+    outputs_in,
     result_of,
     spoiled,
 )
@@ -98,7 +99,8 @@ class LineSettler:
             assert isinstance(reply, ProviderError)  # an answer has an answer in it
             self._failed(job, lines, work, reply)
             return
-        outputs, fault = self._read(work, answer.text)
+        on_pack = partial(self._packer.answered, work.parts)
+        outputs, fault = outputs_in(answer.text, work, self._exchange, on_pack)
         if fault is None:
             self._answered(job, lines, work, answer, outputs)
         else:
@@ -128,18 +130,6 @@ class LineSettler:
         if cached is not None and not line.asks:  # one that was sent back was asked in other words
             cached.key_of(work)
         return work
-
-    def _read(self, work: Work, text: str) -> tuple[list[tuple[Work, Any]], ItemError | None]:
-        """Return what the answer holds for each item, or why it holds nothing."""
-        if not work.parts:
-            output, fault = self._exchange.accept(text)
-            return [(work, output)], fault
-        reading = self._exchange.read_pack(text, [part.item.id for part in work.parts])
-        if reading.is_failed:
-            return [], ItemError("invalid_response", "no answer of the pack can be read", 200)
-        self._packer.answered(work.parts, reading)
-        answers = reading.answers
-        return [(part, answers[part.item.id]) for part in work.parts if part.item.id in answers], None
 
     # -- an answer -----------------------------------------------------------------------------
 

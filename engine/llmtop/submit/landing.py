@@ -5,8 +5,8 @@ No state and no waiting here; `realtime` decides when and what follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from llmtop.model import (
     Answer,
@@ -20,6 +20,7 @@ from llmtop.model import (
     Result,
     Usage,
 )
+from llmtop.policy.packing import PackReading
 from llmtop.submit.work import Work
 
 NO_USAGE = Usage()
@@ -55,6 +56,31 @@ def answer_in(reply: Reply, work: Work, model: str) -> Answer | None:
         limits=reply.limits,
         request_id=reply.request_id,
     )
+
+
+class AnswerReader(Protocol):
+    """The part of an exchange that tells what an answer holds."""
+
+    def accept(self, text: str) -> tuple[Any, ItemError | None]:
+        """Turn an answer's text into the item's output, or say what is wrong with it."""
+
+    def read_pack(self, text: str, ids: Sequence[str]) -> PackReading:
+        """Tell the answers of a pack apart, by id."""
+
+
+def outputs_in(
+    text: str, work: Work, reader: AnswerReader, on_pack: Callable[[PackReading], None]
+) -> tuple[list[tuple[Work, Any]], ItemError | None]:
+    """Return what an answer holds for each item, or why it holds nothing; `on_pack` is told of a pack's."""
+    if not work.parts:
+        output, fault = reader.accept(text)
+        return [(work, output)], fault
+    reading = reader.read_pack(text, [part.item.id for part in work.parts])
+    if reading.is_failed:
+        return [], ItemError("invalid_response", "no answer of the pack can be read", 200)
+    on_pack(reading)
+    answers = reading.answers
+    return [(part, answers[part.item.id]) for part in work.parts if part.item.id in answers], None
 
 
 def spoiled(answer: Answer, fault: ItemError) -> ProviderError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from llmtop.model import (
@@ -22,6 +23,7 @@ from llmtop.model import (
 from llmtop.policy.limiter import Cost
 from llmtop.policy.meters import RunMeters
 from llmtop.policy.meters.troubles import TroubleCost
+from llmtop.policy.packing import PackReading
 from llmtop.policy.retry import Again, GiveUp, RetryPolicy, StopRun
 from llmtop.submit.checks import PackChecks
 from llmtop.submit.estimator import Estimator
@@ -33,6 +35,7 @@ from llmtop.submit.landing import (
     end_of_answer,
     end_of_error,
     left_words,
+    outputs_in,
     result_of,
     spoiled,
 )
@@ -95,7 +98,8 @@ class Reception:
             assert isinstance(reply, ProviderError)  # an answer has an answer in it
             self._failed(flight, reply, body, now, latency_s)
             return
-        outputs, fault = self._read(flight.work, answer.text)
+        on_pack = partial(self._take_pack, flight.work)
+        outputs, fault = outputs_in(answer.text, flight.work, self._exchange, on_pack)
         if fault is None:
             self._answered(flight, answer, outputs, body, now, latency_s)
         else:
@@ -109,21 +113,13 @@ class Reception:
 
     # -- answers -----------------------------------------------------------------------------
 
-    def _read(self, work: Work, text: str) -> tuple[list[tuple[Work, Any]], ItemError | None]:
-        """Return what the answer holds for each item, or why it holds nothing."""
-        if not work.parts:
-            output, fault = self._exchange.accept(text)
-            return [(work, output)], fault
-        reading = self._exchange.read_pack(text, [part.item.id for part in work.parts])
-        if reading.is_failed:
-            return [], ItemError("invalid_response", "no answer of the pack can be read", 200)
+    def _take_pack(self, work: Work, reading: PackReading) -> None:
+        """Let the packer have what a pack left."""
         assert self.packer is not None  # a pack comes from there
         left = self.packer.settle(work, reading)
         if left:
             error = ItemError("missing_in_pack", left_words(left, len(work.parts)), 200)
             self._meters.troubled(self._clock(), self._wall(), error, "try", left)
-        answers = reading.answers
-        return [(part, answers[part.item.id]) for part in work.parts if part.item.id in answers], None
 
     def _answered(
         self,
