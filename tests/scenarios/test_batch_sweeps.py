@@ -62,6 +62,35 @@ async def test_no_look_and_no_fetch_of_a_job_keeps_another_from_being_made(
         assert server.books.batches_twice == 0
 
 
+@pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_creation_that_is_refused_for_now_does_not_hold_up_those_of_other_runs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    desk.items(10)
+    kept, tags = JOBS[kind].create, list[str]()
+
+    async def create(self: Any, job: Any, file_id: Any, tag: str) -> Any:
+        tags.append(tag)
+        return await kept(self, job, file_id, tag)
+
+    monkeypatch.setattr(JOBS[kind], "create", create)
+    async with simulator(batch_s=0.01, batch_troubles={"create_429": 1.0}, batch_trouble_first=1) as server:
+        configs = [
+            batch_config(
+                desk, server, kind, name,
+                batch={"poll_interval": "500ms"},
+                output={"path": f"{name}.jsonl"},
+            )
+            for name in ("c0", "c1", "c2")
+        ]  # fmt: skip
+        async with desk.engine(*configs) as runs, asyncio.timeout(20):
+            for run in runs:
+                await run.settled()
+            assert [run.exit_code for run in runs] == [0, 0, 0]
+        assert len(tags) == 4
+        assert tags[0] == tags[3]  # the others went first while it waited
+
+
 _DIES_AT_THE_FIRST = """
 import asyncio, os, sys
 from pathlib import Path
