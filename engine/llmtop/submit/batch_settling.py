@@ -273,13 +273,19 @@ class LineSettler:
         job.settled.add(lines[0].custom_id)
         job.errors.pop(lines[0].custom_id, None)
         self.uncommitted += 1
-        committed = partial(self._committed, job, work, attempt, end, results)
+        followers = () if self._settlement.cached is None else work.members  # a work holds its item's input
+        committed = partial(self._committed, job, followers, attempt, end, results)
         self._books.line(job.record.number, items, attempt, end, results, committed)
 
     def _committed(
-        self, job: Job, work: Work, attempt: Attempt, end: AttemptEnd, results: Sequence[Result]
+        self,
+        job: Job,
+        followers: Sequence[Work],
+        attempt: Attempt,
+        end: AttemptEnd,
+        results: Sequence[Result],
     ) -> None:
-        """It is on the disk: now it counts, and the money too."""
+        """It is on the disk: now it counts, and the money too. `followers`: what the cache waits for."""
         self.uncommitted -= 1
         accounts, record = self._accounts, job.record
         if end.is_maybe_billed:
@@ -291,10 +297,10 @@ class LineSettler:
             accounts.budget.release(attempt.reserved_pusd)
         job.record = replace(
             record,
-            retrieved=record.retrieved + len(work.members),
+            retrieved=record.retrieved + 1 + len(attempt.packed),
             cost_pusd=record.cost_pusd + (end.cost_pusd or 0),
         )
-        members = {member.item.seq: member for member in work.members}
+        members = {member.item.seq: member for member in followers}
         for result in results:
             if (cached := self._settlement.cached) is not None:
                 cached.committed(members[result.seq], result)
