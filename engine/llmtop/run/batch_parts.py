@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from llmtop.batch_jobs import BatchLimits, BatchProvider, BatchRecord
@@ -12,11 +13,10 @@ from llmtop.config.schema import BatchConfig
 from llmtop.policy.batching import JobLimits
 from llmtop.policy.job_figures import latency_of
 from llmtop.policy.limiter import Cause
-from llmtop.policy.meters import BATCH_WINDOW_S, RunMeters
-from llmtop.run.books import LedgerBooks, LedgerJobBooks
-from llmtop.run.exchange import ChatExchange
+from llmtop.policy.meters import BATCH_WINDOW_S
+from llmtop.run.books import LedgerJobBooks
+from llmtop.run.core import Core
 from llmtop.run.feed import LedgerFeed
-from llmtop.run.packs import RunPacks
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_filling import Filler
 from llmtop.submit.batch_following import Follower
@@ -27,10 +27,6 @@ from llmtop.submit.batch_receiving import BatchReceiver
 from llmtop.submit.batch_settling import LineSettler
 from llmtop.submit.batch_sparing import Sparing
 from llmtop.submit.batch_work import JobList, KeyDesk
-from llmtop.submit.estimator import Estimator
-from llmtop.submit.line import Line
-from llmtop.submit.reception import Reception
-from llmtop.submit.settlement import Settlement
 
 if TYPE_CHECKING:
     from llmtop.run.run import Run
@@ -49,88 +45,33 @@ class Jobs:
     desk: KeyDesk
 
 
-def batch_side(
-    run: Run,
-    jobs: Jobs,
-    line: Line,
-    exchange: ChatExchange,
-    books: LedgerBooks,
-    reception: Reception,
-    estimator: Estimator,
-    meters: RunMeters,
-    packs: RunPacks,
-    *,
-    is_open: bool,
-    is_spilling: bool,
-) -> BatchSubmitter:
+def batch_side(run: Run, jobs: Jobs, core: Core, *, is_open: bool, is_spilling: bool) -> BatchSubmitter:
     """Put the batch jobs of a run together; not `is_open`: those that exist only.
 
     `is_spilling`: what was asked in a job once is finished in realtime.
     """
-    settings, ledger = run.config.batch, run.ledger
-    settlement = reception.settlement
-    own = LedgerJobBooks(ledger, run.opened.source, books)
+    own = LedgerJobBooks(run.ledger, run.opened.source, core.books)
     known = JobList()
     which: Literal["free", "fresh"] = "fresh" if is_spilling else "free"
-    deadline_at = _deadline_at(run)
     rng = random.Random(run.id)
     packer = JobPacker(
-        feed=LedgerFeed(run.opened.source, ledger, lambda: which),
-        exchange=exchange,
+        feed=LedgerFeed(run.opened.source, run.ledger, lambda: which),
+        exchange=core.exchange,
         item_of=own.item,
-        size=lambda: packs.size,
-        sparing=_sparing(line, exchange, settlement, known),
+        size=lambda: core.packs.size,
+        sparing=_sparing(core, known),
         keeps_left=lambda: maker.is_open and not is_spilling,
     )
-    filler = Filler(
-        packer=packer,
-        provider=jobs.provider,
-        exchange=exchange,
-        settlement=settlement,
-        estimator=estimator,
-        folder=ledger.folder / _FOLDER,
-        prefix=f"lt{hashlib.sha256(run.id.encode()).hexdigest()[:12]}",
-        limits=_limits(jobs.provider.limits, settings),
-        wall=run.wall,
-    )
-    creator = Creator(
-        jobs=known,
-        provider=jobs.provider,
-        books=own,
-        desk=jobs.desk,
-        poll_interval_s=settings.poll_interval,
-        patience_s=run.config.retry.give_up_throttled_after,
-        rng=rng,
-        on_news=run.heard,
-        clock=run.clock,
-        wall=run.wall,
-    )
-    settler = LineSettler(
-        exchange=exchange,
-        books=own,
-        settlement=settlement,
-        sieve=reception.sieve,
-        packer=packer,
-        meters=meters,
-        max_attempts=run.config.retry.max_attempts,
-        on_halt=run.halted,
-        on_commit=known.ring,
-        clock=run.clock,
-        wall=run.wall,
-    )
-    receiver = BatchReceiver(provider=jobs.provider, books=own, settler=settler)
-
-    def took(record: BatchRecord) -> None:
-        if (latency_s := latency_of(record)) is not None:
-            meters.batch_ended(run.clock(), latency_s)
-
+    creator = _creator(run, jobs, own, known, rng)
+    settler = _settler(run, core, own, known, packer)
+    took = partial(_took, run, core)
     follower = Follower(
         jobs=known,
         provider=jobs.provider,
         books=own,
-        receiver=receiver,
-        poll_interval_s=settings.poll_interval,
-        deadline_at=deadline_at,
+        receiver=BatchReceiver(provider=jobs.provider, books=own, settler=settler),
+        poll_interval_s=run.config.batch.poll_interval,
+        deadline_at=_deadline_at(run),
         rng=rng,
         on_halt=run.halted,
         on_news=run.heard,
@@ -139,15 +80,15 @@ def batch_side(
     )
     maker = Maker(
         jobs=known,
-        line=line,
+        line=core.line,
         books=own,
         packer=packer,
-        filler=filler,
+        filler=_filler(run, jobs, core, packer),
         creator=creator,
         settler=settler,
-        settlement=settlement,
+        settlement=core.settlement,
         patience_s=run.config.retry.give_up_throttled_after,
-        deadline_at=deadline_at,
+        deadline_at=_deadline_at(run),
         on_halt=run.halted,
         on_news=run.heard,
         clock=run.clock,
@@ -168,6 +109,57 @@ def batch_side(
     )
 
 
+def _filler(run: Run, jobs: Jobs, core: Core, packer: JobPacker) -> Filler:
+    return Filler(
+        packer=packer,
+        provider=jobs.provider,
+        exchange=core.exchange,
+        settlement=core.settlement,
+        estimator=core.estimator,
+        folder=run.ledger.folder / _FOLDER,
+        prefix=f"lt{hashlib.sha256(run.id.encode()).hexdigest()[:12]}",
+        limits=_limits(jobs.provider.limits, run.config.batch),
+        wall=run.wall,
+    )
+
+
+def _creator(run: Run, jobs: Jobs, own: LedgerJobBooks, known: JobList, rng: random.Random) -> Creator:
+    return Creator(
+        jobs=known,
+        provider=jobs.provider,
+        books=own,
+        desk=jobs.desk,
+        poll_interval_s=run.config.batch.poll_interval,
+        patience_s=run.config.retry.give_up_throttled_after,
+        rng=rng,
+        on_news=run.heard,
+        clock=run.clock,
+        wall=run.wall,
+    )
+
+
+def _settler(run: Run, core: Core, own: LedgerJobBooks, known: JobList, packer: JobPacker) -> LineSettler:
+    return LineSettler(
+        exchange=core.exchange,
+        books=own,
+        settlement=core.settlement,
+        sieve=core.reception.sieve,
+        packer=packer,
+        meters=core.meters,
+        max_attempts=run.config.retry.max_attempts,
+        on_halt=run.halted,
+        on_commit=known.ring,
+        clock=run.clock,
+        wall=run.wall,
+    )
+
+
+def _took(run: Run, core: Core, record: BatchRecord) -> None:
+    """Count how long a job took that was retrieved."""
+    if (latency_s := latency_of(record)) is not None:
+        core.meters.batch_ended(run.clock(), latency_s)
+
+
 def _deadline_at(run: Run) -> float | None:
     """Return when jobs end for the rest to go in realtime (wall clock); None: never, or it could not."""
     settings = run.config.batch
@@ -184,13 +176,14 @@ def _limits(said: BatchLimits, settings: BatchConfig) -> JobLimits:
     )
 
 
-def _sparing(line: Line, exchange: ChatExchange, settlement: Settlement, known: JobList) -> Sparing | None:
+def _sparing(core: Core, known: JobList) -> Sparing | None:
     """Return what jobs take from the cache; None: the run has none."""
+    settlement = core.settlement
     if settlement.cached is None:
         return None
 
     async def has_room() -> None:
-        while Cause.PAUSE in line.blocks or settlement.uncommitted >= _SPARED_AT_MOST:
+        while Cause.PAUSE in core.line.blocks or settlement.uncommitted >= _SPARED_AT_MOST:
             await known.changed()
 
-    return Sparing(settlement.cached, exchange, has_room)
+    return Sparing(settlement.cached, core.exchange, has_room)
