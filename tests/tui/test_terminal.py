@@ -142,6 +142,21 @@ def test_partial_painting_shows_the_same_as_a_full_repaint() -> None:
         assert partial.picture == fresh.picture
 
 
+def test_a_word_that_comes_in_one_piece_with_its_key_is_typed_and_steers_nothing() -> None:
+    with viewing(size=(120, 40)) as terminal:
+        terminal.send("/done")
+        terminal.wait_for(lambda: "/done" in terminal.screen().text)
+        terminal.send("\x1b")
+        terminal.wait_for(lambda: "/done" not in terminal.screen().text)
+        terminal.send(":set concurrency=9\r")
+        terminal.wait_for_text("llmtop set motions concurrency=9")
+        terminal.send("q")
+
+        end = ending(terminal)
+        assert end["reason"] == "left"
+        assert end["commands"] == [["set", {"concurrency": "9"}]]
+
+
 def test_a_quiet_screen_and_a_moving_mouse_cost_next_to_nothing() -> None:
     with Terminal([sys.executable, CHILD, "1", "paused=true"], (120, 40)) as terminal:
         terminal.wait_for_text("PAUSED", 20)

@@ -40,7 +40,7 @@ def confirm(title: str, *body: str, yes: str, no: str) -> Question:
     return Question(title, body, (("y", yes, "yes"), ("n", no, "no")))
 
 
-class Dialog(LineWidget, can_focus=True):
+class Dialog(LineWidget):
     """Shows one question at a time and calls back with the answer; "" is no."""
 
     def __init__(self, looks: Looks, clock: Callable[[], float], *, id: str) -> None:
@@ -54,6 +54,11 @@ class Dialog(LineWidget, can_focus=True):
         self.display = False
 
     @property
+    def is_taking(self) -> bool:
+        """Whether something is being asked: every key belongs to it."""
+        return self._question is not None
+
+    @property
     def question(self) -> Question | None:
         """What is being asked."""
         return self._question
@@ -65,7 +70,6 @@ class Dialog(LineWidget, can_focus=True):
         self._opened_at = self._clock()
         self.display = True
         self.place()
-        self.focus(scroll_visible=False)
         self.redraw()
 
     def place(self) -> None:
@@ -110,7 +114,7 @@ class Dialog(LineWidget, can_focus=True):
         choices = self._question.choices if self._question is not None else ()
         return any((key, answer) == ("n", "no") for key, _, answer in choices)
 
-    def on_key(self, event: events.Key) -> None:
+    def take_key(self, event: events.Key) -> None:
         """Take every key while open."""
         event.stop()
         event.prevent_default()
@@ -126,7 +130,7 @@ class Dialog(LineWidget, can_focus=True):
             if named in answers or named == "enter":
                 self._close(self._answer_of(named))
 
-    def on_paste(self, event: events.Paste) -> None:
+    def take_paste(self, event: events.Paste) -> None:
         """A pasted text is no answer; in an entry it is text."""
         event.stop()
         if self._question is not None and self._question.entry is not None:
@@ -154,6 +158,5 @@ class Dialog(LineWidget, can_focus=True):
     def _close(self, answer: str) -> None:
         answered, self._answered, self._question = self._answered, None, None
         self.display = False
-        self.screen.set_focus(None)
         if answered is not None:
             answered("" if answer == "no" else answer)

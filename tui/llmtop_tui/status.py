@@ -30,7 +30,7 @@ class _Typing:
     offered: str = ""
 
 
-class StatusLine(LineWidget, can_focus=True):
+class StatusLine(LineWidget):
     """One line: a message with a hint at the right, or an input."""
 
     def __init__(self, looks: Looks, *, id: str) -> None:
@@ -39,6 +39,11 @@ class StatusLine(LineWidget, can_focus=True):
         self._role: Role = "plain"
         self._hint = ""
         self._typing: _Typing | None = None
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a line is being typed: every key belongs to it."""
+        return self._typing is not None
 
     @property
     def text(self) -> str:
@@ -63,7 +68,6 @@ class StatusLine(LineWidget, can_focus=True):
         """Let a line be typed here."""
         past = history if history is not None else []
         self._typing = _Typing(prompt, text, len(text), done, changed, complete, past, len(past))
-        self.focus(scroll_visible=False)
         self.redraw()
 
     def content(self, width: int, height: int) -> list[Line]:
@@ -83,7 +87,7 @@ class StatusLine(LineWidget, can_focus=True):
         ]
         return [tuple(spans)]
 
-    def on_key(self, event: events.Key) -> None:
+    def take_key(self, event: events.Key) -> None:
         """Edit the line."""
         typing = self._typing
         if typing is None:
@@ -100,7 +104,7 @@ class StatusLine(LineWidget, can_focus=True):
             typing.changed(typing.text)
         self.redraw()
 
-    def on_paste(self, event: events.Paste) -> None:
+    def take_paste(self, event: events.Paste) -> None:
         """Insert pasted text, cleaned."""
         if self._typing is not None:
             event.stop()
@@ -148,7 +152,6 @@ class StatusLine(LineWidget, can_focus=True):
 
     def _finish(self, text: str | None) -> None:
         typing, self._typing = self._typing, None
-        self.screen.set_focus(None)
         self.redraw()
         if typing is not None:
             if text and (not typing.history or typing.history[-1] != text):
