@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events
 from textual.binding import BindingType
 
 from llmtop.control.protocol import RunDoor
@@ -21,7 +20,6 @@ from llmtop.errors import LlmtopError
 from llmtop.snapshot import RunLine, Snapshot
 from llmtop_tui import display, notices
 from llmtop_tui.departure import Departure
-from llmtop_tui.dialogs import Dialog
 from llmtop_tui.driver import TerminalDriver, run_guarded
 from llmtop_tui.ink import said
 from llmtop_tui.looks import Role, choose
@@ -30,7 +28,6 @@ from llmtop_tui.runs_room import OpenRun, RunsRoom
 from llmtop_tui.scene import Scene
 from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
-from llmtop_tui.status import StatusLine
 from llmtop_tui.view import EndReason, ViewEnd, ViewOptions
 
 if TYPE_CHECKING:
@@ -130,25 +127,6 @@ class DashboardApp(Navigator):
             for notice in ready.notices:
                 if self.session is not None:
                     self.session.note(notice)
-
-    def on_key(self, event: events.Key) -> None:
-        """While a line is typed or something is asked, every key goes there, in the order of typing.
-
-        Not by focus: what was typed ahead (a slow line sends a whole word at once) would reach the
-        screen's own keys before the focus had moved.
-        """
-        if (taker := self._taker()) is not None:
-            event.prevent_default()
-            taker.take_key(event)
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Pasted text goes the same way."""
-        if (taker := self._taker()) is not None:
-            taker.take_paste(event)
-
-    def _taker(self) -> StatusLine | Dialog | None:
-        takers = (getattr(self.screen, "dialog", None), getattr(self.screen, "status", None))
-        return next((each for each in takers if each is not None and each.is_taking), None)
 
     def connect(self, session: Session) -> None:
         """Follow a run, and hear what happens to it."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from textual import events
+
+from llmtop_tui.dialogs import Dialog
 from llmtop_tui.driver import GuardedApp
 from llmtop_tui.key_table import Place
 from llmtop_tui.looks import Looks
@@ -12,6 +15,7 @@ from llmtop_tui.screens.overview import OverviewScreen
 from llmtop_tui.screens.run_screen import RunScreen
 from llmtop_tui.screens.runs import RunsScreen
 from llmtop_tui.session import Session
+from llmtop_tui.status import StatusLine
 
 
 class Navigator(GuardedApp):
@@ -30,6 +34,25 @@ class Navigator(GuardedApp):
     def spawn(self, work: Any) -> None:
         """Start something that ends with this app."""
         raise NotImplementedError
+
+    def on_key(self, event: events.Key) -> None:
+        """While a line is typed or something is asked, every key goes there, in the order of typing.
+
+        Not by focus: what was typed ahead (a slow line sends a whole word at once) would reach the
+        screen's own keys before the focus had moved.
+        """
+        if (taker := self._taker()) is not None:
+            event.prevent_default()
+            taker.take_key(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Pasted text goes the same way."""
+        if (taker := self._taker()) is not None:
+            taker.take_paste(event)
+
+    def _taker(self) -> StatusLine | Dialog | None:
+        takers = (getattr(self.screen, "dialog", None), getattr(self.screen, "status", None))
+        return next((each for each in takers if each is not None and each.is_taking), None)
 
     def overview(self) -> OverviewScreen:
         """The first screen of the run at hand."""
