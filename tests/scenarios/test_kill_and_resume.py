@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from whole_runs import Desk, each_once, simulator
+from whole_runs import Desk, each_once, simulator, until
 
 CONCURRENCY = 8
 
@@ -43,3 +43,23 @@ async def test_a_run_that_is_killed_again_and_again_has_each_item_once_and_pays_
         assert len(desk.home.run_ids()) == 1
         assert server.books.served - len(ids) <= CONCURRENCY * kills
         assert kills == 6
+
+
+async def test_a_run_that_was_killed_while_it_read_its_input_leaves_nothing_behind(desk: Desk) -> None:
+    ids = desk.items(200_000)
+    async with simulator() as server:
+        config = desk.config(server.base_url)
+        process = await desk.started("run", config, "--display", "none")
+        await until(lambda: desk.home_folder.exists() and desk.home.run_ids())
+        process.kill()
+        await process.communicate()
+        (left,) = desk.home.run_ids()
+        assert desk.rows("SELECT item_count, fingerprint FROM run") == [(None, "")]
+        assert server.books.received == 0
+
+        done = await desk.llmtop("run", config, "--display", "none", "--limit", "20")
+
+        assert done.code == 0, done.err
+        assert left not in desk.home.run_ids()
+        assert len(desk.home.run_ids()) == 1
+        assert desk.written_ids() == each_once(ids[:20])

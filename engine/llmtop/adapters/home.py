@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from llmtop.adapters.engines import EngineEntry, EngineRecord, announce, live_en
 from llmtop.adapters.ledger import LedgerReader, RunRecord, Totals, owner_pid
 from llmtop.adapters.ledger.connection import DATABASE_NAME
 from llmtop.adapters.ledger.files import make_private_folder, refuse_network_file_system
-from llmtop.errors import StateError, UsageError
+from llmtop.adapters.ledger.lock import RunLock
+from llmtop.errors import RunOwned, StateError, UsageError
 from llmtop.snapshot import RunLine, RunState
 
 _SLUG_CHARACTERS = 40
@@ -102,6 +104,25 @@ class Home:
                 if faults is not None:
                     faults.append(error)
         return sorted(records, key=lambda record: (record.created_at, record.id), reverse=True)
+
+    def drop_unread(self, run_id: str) -> bool:
+        """Remove a run whose process died while it read the input: of that nothing was sent.
+
+        Returns False, and does nothing, where somebody owns it or it is a run after all.
+        """
+        folder = self.run_folder(run_id)
+        try:
+            lock = RunLock(folder)
+        except RunOwned:
+            return False
+        try:
+            with LedgerReader(folder) as reader:
+                is_unread = not reader.record().fingerprint
+            if is_unread:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            lock.release()
+        return is_unread
 
     def find_unfinished(self, fingerprint: str) -> RunRecord | None:
         """Return the newest run of this fingerprint that is neither finished nor cancelled."""

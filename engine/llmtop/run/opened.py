@@ -173,7 +173,10 @@ class Opener:
         return [record for record in same if options.resume or record.state not in _GONE_FOR_GOOD]
 
     def _readable(self, name: str) -> list[RunRecord]:
-        """All runs, newest first. Raises StateError where one of this name is damaged (promise R11)."""
+        """All runs, newest first, without those whose input was never read to its end.
+
+        Raises StateError where one of this name is damaged (promise R11).
+        """
         faults: list[StateError] = []
         records = self._home.records(faults)
         for fault in faults:
@@ -181,7 +184,7 @@ class Opener:
                 raise StateError(
                     fault.where, fault.what, "restore it from a backup, or start anew with --fresh"
                 )
-        return records
+        return [record for record in records if record.fingerprint or not self._home.drop_unread(record.id)]
 
     def _same(
         self, candidates: list[RunRecord], checked: Checked, source: Source, options: StartOptions
