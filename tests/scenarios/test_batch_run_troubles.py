@@ -271,6 +271,27 @@ async def test_a_job_that_two_could_be_is_held_while_the_others_go_on_until_a_pe
         assert max(server.books.served_ids[each] for each in ids) == 1
 
 
+async def test_a_job_of_ours_that_is_over_is_not_taken_for_one_whose_creation_a_dead_process_began(
+    desk: Desk,
+) -> None:
+    ids = desk.items(2)
+    async with simulator(batch_s=0.2) as server:
+        created = server.books.batches_created
+        config = batch_config(desk, server, "anthropic", batch={"max_enqueued_tokens": 1})
+        async with desk.engine(config) as (run,):
+            await until_true(lambda: created["anthropic"] == 1)
+            server.change({"batch_troubles": {"create_late": 1.0}, "batch_late_s": 60})
+            await until_true(lambda: created["anthropic"] == 2)
+            run.stop_now()
+        assert desk.rows("SELECT state FROM batches ORDER BY number") == [("retrieved",), ("intent",)]
+        run = await finishes(desk, config)
+        assert run.exit_code == 0
+        assert desk.written_ids() == each_once(ids)
+        assert created == {"anthropic": 2}
+        assert max(server.books.served_ids[each] for each in ids) == 1
+        assert desk.rows("SELECT SUM(is_maybe_billed) FROM attempts") == [(0,)]
+
+
 # -- a queue that is full ----------------------------------------------------------------------
 
 

@@ -89,11 +89,11 @@ class Maker:
             self._last_number = max(self._last_number, record.number)
             as_it_is = replace(record, state="intent") if record.state == "held" else record
             job = Job(as_it_is, self._filler.path(record.tag))
+            self._creator.restored(record)
             if record.is_over:
                 self._jobs.over.append(job)
                 continue
             self._settlement.accounts.budget.resume(self._books.open_reserved(record.number))
-            self._creator.restored(record)
             self._jobs.open.append(job)
 
     @property
