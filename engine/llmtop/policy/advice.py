@@ -47,6 +47,8 @@ class Workload:
     output_pusd: int | None = None
     batch_factor: float | None = None
     """What the batch API costs as a part of the realtime price; None: not known, all of it is counted."""
+    batch_window_s: float = 86_400.0
+    """How long a batch job may take."""
     limits: LimitsConfig
     concurrency: int
     latency_s: float
@@ -80,6 +82,8 @@ class Plan:
     """Upper bound, as far as the token estimate holds; packed, where the config packs."""
     batch_pusd: int | None
     """By the batch API; packed, where the config packs."""
+    batch_window_s: float = 86_400.0
+    """How long a job of the batch API may take."""
     duration_s: float
     bound_by: str
     bounds: tuple[Bound, ...]
@@ -112,6 +116,7 @@ def plan(work: Workload) -> Plan:
         output_tokens=output_tokens,
         realtime_pusd=realtime,
         batch_pusd=None if realtime is None else math.ceil(realtime * (work.batch_factor or 1.0)),
+        batch_window_s=work.batch_window_s,
         items_per_request=work.items_per_request,
         alone_pusd=alone_cost,
         duration_s=bounds[0].duration_s,
@@ -141,6 +146,7 @@ def plan_together(
         output_tokens=sum(each.output_tokens for each in plans),
         realtime_pusd=_sum([each.realtime_pusd for each in plans]),
         batch_pusd=_sum([each.batch_pusd for each in plans]),
+        batch_window_s=max(each.batch_window_s for each in plans),
         items_per_request=max(each.items_per_request for each in plans),
         alone_pusd=_sum([each.alone_pusd for each in plans]),
         duration_s=slowest.duration_s,

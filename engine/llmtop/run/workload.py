@@ -48,6 +48,7 @@ def workload_of(config: RunConfig, source: Source, count: int, pricer: Pricer) -
         input_pusd=None if given is None else given // _PROBE_TOKENS,
         output_pusd=None if taken is None else taken // _PROBE_TOKENS,
         batch_factor=pricer.batch_factor,
+        batch_window_s=config.batch.completion_window,
         limits=config.limits,
         concurrency=config.execution.concurrency.start,
         latency_s=_ASSUMED_LATENCY_S,

@@ -98,6 +98,15 @@ def test_a_plan_sends_nothing_and_leaves_no_run_behind(folder: Path) -> None:
     assert json.loads(finish(start(folder, "runs", "--json"))[1]) == []
 
 
+@pytest.mark.parametrize(("window", "said"), [("24h", "24 h"), ("90m", "2 h"), ("7d", "7 d")])
+def test_a_plan_says_how_long_a_job_of_this_config_may_take(folder: Path, window: str, said: str) -> None:
+    choice = ("--set", "execution.mode=batch", "--set", f"batch.completion_window={window}")
+
+    _, out, _ = finish(start(folder, "plan", "motions.toml", *choice))
+
+    assert f"up to {said} by the batch API" in out
+
+
 def test_a_reader_that_goes_away_does_not_end_the_run(folder: Path) -> None:
     process = start(folder, "run", "motions.toml", "--limit", "10", "--display", "json")
     assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def lines(each: Plan) -> list[str]:
         f"tokens     about {count(each.input_tokens)} in, at most {count(each.output_tokens)} out",
         f"cost       {_cost(each.realtime_pusd)} realtime{_alone(each)}, "
         f"{_cost(each.batch_pusd)} by the batch API",
-        f"time       about {age(each.duration_s)} realtime, up to 24 h by the batch API",
+        f"time       about {age(each.duration_s)} realtime, up to {_window(each)} by the batch API",
         f"held by    {clean(each.bound_by)}: {clean(each.bounds[0].detail)}",
         *(f"           {clean(bound.detail)} alone: {age(bound.duration_s)}" for bound in each.bounds[1:]),
         f"memory     about {memory(each.memory_bytes)}",
@@ -88,6 +89,12 @@ def lines(each: Plan) -> list[str]:
         *(f"advice     {clean(line)}" for line in each.advice),
         *(f"assumed    {clean(line)}" for line in each.assumptions),
     ]
+
+
+def _window(each: Plan) -> str:
+    """As a provider is told: in whole hours."""
+    hours = math.ceil(each.batch_window_s / 3600)
+    return f"{hours} h" if hours < 48 else f"{hours / 24:.3g} d"
 
 
 def _packed(each: Plan) -> str:
