@@ -40,7 +40,7 @@ def config_for(desk: Desk, server: SimulatedProvider, kind: str, way: str, **tab
         "prices": {"batch_discount": 0.5},
     }
     if way == "batch":
-        given["batch"] = {"poll_interval": "20ms"}
+        given["batch"] = {"look_for": "0s", "poll_interval": "20ms"}
     path: Path = desk.config(base, **given, **tables)
     return path
 

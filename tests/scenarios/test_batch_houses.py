@@ -33,7 +33,7 @@ def config_for(desk: Desk, server: SimulatedProvider, house: str, **tables: Any)
     given: dict[str, dict[str, Any]] = {
         "provider": {"server": house, "timeout": 3},
         "execution": {"mode": "batch"},
-        "batch": {"poll_interval": "20ms", "max_requests": 40},
+        "batch": {"look_for": "0s", "poll_interval": "20ms", "max_requests": 40},
         "prices": {"batch_discount": 0.5},
     }
     for name, values in tables.items():

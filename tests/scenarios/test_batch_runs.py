@@ -80,6 +80,21 @@ async def test_no_trouble_of_a_job_loses_an_item_or_buys_one_twice(
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
+async def test_a_creation_whose_answer_was_lost_waits_for_a_list_that_is_late(desk: Desk, kind: str) -> None:
+    ids = desk.items(24)
+    troubles = {"create_lost_500": 1.0, "listed_late": 1.0}
+    async with simulator(
+        batch_troubles=troubles, batch_trouble_first=1, batch_s=0.05, batch_young_s=0.6
+    ) as server:
+        config = batch_config(desk, server, kind, batch={"look_for": "2s", "poll_interval": "20ms"})
+        run = await finishes(desk, config)
+        assert run.exit_code == 0, run.log
+        assert desk.written_ids() == each_once(ids)
+        assert sum(server.books.batches_created.values()) == 1
+        assert server.books.batches_twice == 0
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
 @pytest.mark.parametrize(
     "trouble",
     ["http_429", "http_500", "null_content", "missing_usage", "duplicate", "conflicting", "unknown", "stuck"],

@@ -18,7 +18,7 @@ from llmtop.model import PUSD_PER_USD
 def _config(desk: Desk, server: SimulatedProvider, name: str, **tables: Any) -> Path:
     given: dict[str, dict[str, Any]] = {
         "execution": {"mode": "batch"},
-        "batch": {"poll_interval": "20ms"},
+        "batch": {"look_for": "0s", "poll_interval": "20ms"},
         "prices": {"batch_discount": 0.5},
         "output": {"path": f"{name}.jsonl"},
         "cache": {"enabled": True},

@@ -63,7 +63,7 @@ async def test_rejections_that_were_asked_again_are_counted_beside_the_final_one
     ids = desk.items(ITEMS)
     tables: dict[str, Any] = {"packed": {"execution": {"items_per_request": 8}}}.get(way, {})
     if way == "batch":
-        tables = {"execution": {"mode": "batch"}, "batch": {"poll_interval": "10ms"}}
+        tables = {"execution": {"mode": "batch"}, "batch": {"look_for": "0s", "poll_interval": "10ms"}}
     async with simulator(batch_s=0.02) as server:
         config = fussy(desk, server.base_url, **tables)
 

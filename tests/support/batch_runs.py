@@ -31,7 +31,7 @@ def batch_config(
     given: dict[str, dict[str, Any]] = {
         "provider": {"kind": kind, "base_url": base, "timeout": 3},
         "execution": {"mode": "batch"},
-        "batch": {"poll_interval": "20ms", "max_requests": 40},
+        "batch": {"look_for": "0s", "poll_interval": "20ms", "max_requests": 40},
         "prices": {"batch_discount": 0.5},
     }
     for table, values in tables.items():

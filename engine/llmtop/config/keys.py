@@ -104,6 +104,7 @@ KEYS: Mapping[str, Key] = {
     "batch.max_bytes": Key(amounts.size(1024, 2**34)),
     "batch.max_enqueued_tokens": Key(values.whole(1, 10**12)),
     "batch.poll_interval": Key(amounts.duration(0, 3600, is_open=True)),
+    "batch.look_for": Key(amounts.duration(0, 3600)),
     "batch.spill": Key(values.choice(("none", "realtime", "both")), "text"),
     "batch.deadline": Key(amounts.duration(0, 30 * _DAY_S, is_open=True)),
     "output.path": Key(values.filled_text, "path"),

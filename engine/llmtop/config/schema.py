@@ -212,6 +212,8 @@ class BatchConfig:
     max_enqueued_tokens: int | None = None
     """Prompt tokens that may wait at the provider in all jobs of a run together."""
     poll_interval: float = 5.0
+    look_for: float = 30.0
+    """Seconds for which a creation whose answer was lost is looked for, before it may be made again."""
     """The shortest wait between two looks at a job; it grows with the age of the job."""
     spill: Literal["none", "realtime", "both"] = "none"
     """`realtime`: what expired or failed is finished in realtime. `both`: the reverse too."""

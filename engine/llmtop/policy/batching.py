@@ -193,12 +193,18 @@ Reconciled = Adopt | LookAgain | NotThere | Hold
 
 
 def reconcile(
-    intent: Intent, listed: Sequence[RemoteBatch], known_ids: Collection[str], looks: int
+    intent: Intent,
+    listed: Sequence[RemoteBatch],
+    known_ids: Collection[str],
+    looks: int,
+    *,
+    is_late: bool,
 ) -> Reconciled:
     """Find the job of an intent in the provider's list. `looks`: how often it was listed, this included.
 
-    `known_ids` are jobs that are known to be another's. Where the provider shows neither tag nor
-    file (Anthropic), a job that nobody knows, of the right size and time, is taken on trust.
+    `is_late`: whether a job that exists would be in the list by now, however young. `known_ids` are
+    jobs that are known to be another's. Where the provider shows neither tag nor file (Anthropic), a
+    job that nobody knows, of the right size and time, is taken on trust.
     """
     proven = next((seen for seen in listed if _is_named(intent, seen)), None)
     if proven is not None:
@@ -210,7 +216,7 @@ def reconcile(
         if alike:
             names = ", ".join(seen.id for seen in alike[:3])
             return Hold(f"{len(alike)} jobs of the provider could be it: {names}")
-    return NotThere() if looks >= _LOOKS_TO_BE_SURE else LookAgain()
+    return NotThere() if is_late and looks >= _LOOKS_TO_BE_SURE else LookAgain()
 
 
 def _is_named(intent: Intent, seen: RemoteBatch) -> bool:

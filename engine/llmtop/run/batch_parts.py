@@ -130,6 +130,7 @@ def _creator(run: Run, jobs: Jobs, own: LedgerJobBooks, known: JobList, rng: ran
         books=own,
         desk=jobs.desk,
         poll_interval_s=run.config.batch.poll_interval,
+        look_for_s=run.config.batch.look_for,
         patience_s=run.config.retry.give_up_throttled_after,
         rng=rng,
         on_news=run.heard,

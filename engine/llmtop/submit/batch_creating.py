@@ -28,6 +28,8 @@ _CROWDED_AFTER = 4
 """Refusals with 429 in a row, with none of our jobs waiting, after which half a job is tried."""
 _SMALLEST_AFTER = 16
 """Refusals after which it is not the size: smaller jobs would only be more of them."""
+_LOOKS_IN_ALL = 6
+"""Looks in the time for which a creation whose answer was lost is looked for, at the most."""
 _MISTAKE_AFTER = 2
 """Failures after which an unknown host or a certificate that is not trusted is a mistake in the config."""
 
@@ -43,6 +45,7 @@ class Creator:
         books: JobBooks,
         desk: KeyDesk,
         poll_interval_s: float,
+        look_for_s: float,
         patience_s: float,
         rng: random.Random,
         on_news: Callable[[str, str], None],
@@ -58,6 +61,7 @@ class Creator:
         self._books = books
         self._desk = desk
         self._poll_s = poll_interval_s
+        self._look_for_s = look_for_s
         self._patience = Patience(patience_s)
         self._rng = rng
         self._on_news = on_news
@@ -167,7 +171,7 @@ class Creator:
             intended_at=record.created_at or record.intended_at,
             has_tag=self._provider.limits.has_tag,
         )
-        looks = 0
+        looks, began = 0, self._clock()
         while True:
             listed = await self._provider.newest(intent.since)
             if isinstance(listed, ProviderError):
@@ -178,7 +182,8 @@ class Creator:
                     return "unclear"
                 continue
             looks += 1
-            verdict = reconcile(intent, listed, self._desk.known, looks)
+            is_late = self._clock() - began >= self._look_for_s
+            verdict = reconcile(intent, listed, self._desk.known, looks, is_late=is_late)
             if isinstance(verdict, Adopt):
                 trust = "" if verdict.is_proven else ", the only one it can be: its results will tell"
                 self._on_news(job.name, f"found at the provider as {verdict.batch_id}{trust}")
@@ -189,7 +194,7 @@ class Creator:
             if isinstance(verdict, NotThere):
                 self._on_news(job.name, f"not there after {looks} looks: it may be created")
                 return None
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(max(self._poll_s, self._look_for_s / _LOOKS_IN_ALL))
 
     async def _waited(self, job: Job, error: ProviderError, what: str) -> bool:
         """Wait for better weather; False: it has been bad for longer than our patience."""

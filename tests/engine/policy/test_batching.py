@@ -81,10 +81,15 @@ def test_looks_become_rare_with_age_and_frequent_near_the_end() -> None:
 
 def test_a_job_is_found_by_its_tag_or_its_file_and_never_by_anothers() -> None:
     others = [remote("b-9", tag="lt1-11"), remote("b-8", tag="lt2-1", input_file="file-2")]
-    assert reconcile(TAGGED, [*others, remote("b-1", tag="lt1-1")], (), 1) == Adopt("b-1", is_proven=True)
-    assert reconcile(TAGGED, [remote("b-2", input_file="file-1")], (), 1) == Adopt("b-2", is_proven=True)
-    assert reconcile(TAGGED, others, (), 3) == LookAgain()
-    assert reconcile(TAGGED, others, (), 4) == NotThere()
+    assert reconcile(TAGGED, [*others, remote("b-1", tag="lt1-1")], (), 1, is_late=True) == Adopt(
+        "b-1", is_proven=True
+    )
+    assert reconcile(TAGGED, [remote("b-2", input_file="file-1")], (), 1, is_late=True) == Adopt(
+        "b-2", is_proven=True
+    )
+    assert reconcile(TAGGED, others, (), 3, is_late=True) == LookAgain()
+    assert reconcile(TAGGED, others, (), 4, is_late=True) == NotThere()
+    assert reconcile(TAGGED, others, (), 99, is_late=False) == LookAgain(), "the list may be late"
 
 
 def test_without_a_tag_the_only_unknown_job_of_its_size_and_time_is_taken_on_trust() -> None:
@@ -94,8 +99,8 @@ def test_without_a_tag_the_only_unknown_job_of_its_size_and_time_is_taken_on_tru
         remote("b-3", requests=10, created_at=900.0),
         remote("b-4", requests=10, created_at=1002.0),
     ]
-    assert reconcile(BARE, [mine, *others], {"b-4"}, 1) == Adopt("b-1", is_proven=False)
-    held = reconcile(BARE, [mine, *others], (), 1)
+    assert reconcile(BARE, [mine, *others], {"b-4"}, 1, is_late=True) == Adopt("b-1", is_proven=False)
+    held = reconcile(BARE, [mine, *others], (), 1, is_late=True)
     assert isinstance(held, Hold)
     assert "b-4" in held.why
 
