@@ -298,7 +298,7 @@ async def test_a_screen_sees_a_job_with_its_items_and_steers_it_and_sees_it_agai
             while len(first.rows) < 2 or not all(row.items_done for row in first.rows):
                 first = await door.snapshot()
             at_first = await door.items(ItemQuery(of_row="b0002", limit=100))
-            looked = await door.command(Command("look_up", "a@b", {"job": "2"}))
+            looked = await door.command(Command("look_up", "a@b", {"job": "b0002"}))
             unknown = await door.command(Command("cancel_job", "a@b", {"job": "9"}))
             await engine.wait()
             last, detail = await door.snapshot(), await door.job(2)
@@ -320,6 +320,7 @@ async def test_a_screen_sees_a_job_with_its_items_and_steers_it_and_sees_it_agai
     assert row.job.uploaded_at is not None
     assert [each.id for each in at_first.rows] == [f"m-{seq}" for seq in range(30, 60)]
     assert (looked.is_ok, unknown.is_ok) == (True, False)
+    assert "b0002" in unknown.message
     assert detail is not None
     assert detail.outcomes[0].name == "bad_request"
     assert detail.counts.failed == detail.outcomes[0].count == len(failed.rows) > 0

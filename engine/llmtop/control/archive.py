@@ -98,7 +98,9 @@ class ArchivedRun:
         if command.verb == "set":
             return Acknowledgement(False, _SET_REFUSED, version=self._version)
         if command.verb in ("stop", "stop_now", "cancel_job", "look_up"):
-            return Acknowledgement(False, _REFUSED, version=self._version)
+            state = self._reader.record().state
+            refused = f"has ended: {state}" if state in ("finished", "cancelled") else _REFUSED
+            return Acknowledgement(False, refused, version=self._version)
         try:
             ledger = Ledger.open(self._folder, is_output_left=command.verb != "retry")
         except LlmtopError as error:

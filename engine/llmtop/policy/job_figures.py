@@ -124,7 +124,7 @@ def job_row(
     )
     started_at = record.created_at or record.intended_at
     return FlightRow(
-        key=f"b{record.number:04d}",
+        key=row_key(record),
         via="batch",
         state=_state(record, seen),
         item_id="",
@@ -227,6 +227,11 @@ def _role(record: BatchRecord, time_role: TimeRole, seen: Seen | None) -> Role:
         return time_role
     is_broken = record.state in TERMINAL - {"completed"}
     return "warn" if seen is None or seen.note or seen.is_cancel_wanted or is_broken else "plain"
+
+
+def row_key(record: BatchRecord) -> str:
+    """Return what a job is called in tables."""
+    return f"b{record.number:04d}"
 
 
 def _note(record: BatchRecord, view: JobView, at: float, seen: Seen | None) -> str:

@@ -156,7 +156,9 @@ async def _job(run: Run, command: Command) -> Acknowledgement:
     batches = run.parts.batches
     job = batches.find(name) if batches is not None else None
     if batches is None or job is None:
-        return _no(f"{run.name} has no open batch job {name[:80]!r}")
+        rows = "" if batches is None else ", ".join(batches.open_rows()[:5])
+        there_are = f"open: {rows}" if rows else "none is open"
+        return _no(f"{run.name} has no open batch job {name[:80]!r}; {there_are}")
     if command.verb == "cancel_job":
         if job.record.batch_id is None:
             return _no(f"{job.name} is not known at the provider yet")

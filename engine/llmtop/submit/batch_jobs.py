@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from llmtop.policy.job_figures import row_key
 from llmtop.submit.batch_creating import Creator
 from llmtop.submit.batch_following import Follower
 from llmtop.submit.batch_making import Maker
@@ -190,8 +191,12 @@ class BatchSubmitter:
     # -- commands ------------------------------------------------------------------------------
 
     def find(self, name: str) -> Job | None:
-        """Return the open job of this id, tag or number."""
+        """Return the open job of this id, tag, number or row."""
         return self._list.find(name)
+
+    def open_rows(self) -> list[str]:
+        """What the open jobs are called in tables."""
+        return [row_key(job.record) for job in self._list.open]
 
     def cancel(self, job: Job) -> None:
         """Ask the provider to end a job; what is done by then is kept, and the rest asked again."""

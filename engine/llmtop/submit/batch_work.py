@@ -19,7 +19,7 @@ from llmtop.model import (
     Result,
     WireRequest,
 )
-from llmtop.policy.job_figures import Pace
+from llmtop.policy.job_figures import Pace, row_key
 from llmtop.policy.packing import PackReading
 
 
@@ -137,12 +137,12 @@ class JobList:
             await self.changed()
 
     def find(self, name: str) -> Job | None:
-        """Return the open job of this id, tag or number."""
+        """Return the open job of this id, tag, number or row (`b0003`)."""
         return next(
             (
                 job
                 for job in self.open
-                if name in (job.record.batch_id, job.record.tag, str(job.record.number))
+                if name in (job.record.batch_id, job.record.tag, str(job.record.number), row_key(job.record))
             ),
             None,
         )
