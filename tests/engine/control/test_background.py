@@ -112,7 +112,7 @@ async def test_a_start_that_is_called_off_leaves_no_engine(desk: Desk) -> None:
 async def test_a_long_input_is_handed_over_in_the_middle_and_heard_to_its_end_by_somebody_else(
     desk: Desk,
 ) -> None:
-    desk.items(60_000)
+    desk.items(300_000)
     async with simulator(latency_s=30.0) as server:
         begun = await begin_engine(desk.home, load_config(desk.config(server.base_url)), RunOptions())
         assert isinstance(begun, Beginning)
