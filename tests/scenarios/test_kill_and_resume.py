@@ -53,13 +53,13 @@ async def test_a_run_that_was_killed_while_it_read_its_input_leaves_nothing_behi
         await until(lambda: desk.home_folder.exists() and desk.home.run_ids())
         process.kill()
         await process.communicate()
-        (left,) = desk.home.run_ids()
-        assert desk.rows("SELECT item_count, fingerprint FROM run") == [(None, "")]
+        (left,) = desk.home.records()
+        assert (left.item_count, left.fingerprint) == (None, "")
         assert server.books.received == 0
 
         done = await desk.llmtop("run", config, "--display", "none", "--limit", "20")
 
         assert done.code == 0, done.err
-        assert left not in desk.home.run_ids()
+        assert left.id not in desk.home.run_ids()
         assert len(desk.home.run_ids()) == 1
         assert desk.written_ids() == each_once(ids[:20])
