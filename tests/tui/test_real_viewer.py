@@ -120,8 +120,10 @@ def test_a_killed_ssh_client_takes_the_screen_and_not_the_run(far: Far, tmp_path
             terminal.child.wait(5)
             _until(lambda: not viewer.is_running() or viewer.status() == psutil.STATUS_ZOMBIE)
         assert far.goes_on()
+        started = time.monotonic()
         with far.attach() as back:
             back.wait_for_text("RUNNING", 20)
+            assert time.monotonic() - started < 5
 
 
 def _viewers(server: int) -> list[psutil.Process]:

@@ -149,7 +149,7 @@ def test_items_of_packs_that_answer_others_are_asked_again_at_most_log2_of_the_p
 ) -> None:
     run = Run(100, size, {spoiler}, salvaged)
 
-    assert max(run.asked().values()) <= 1 + 2 * depth_of(size)
+    assert max(run.asked().values()) <= 1 + depth_of(size)
 
 
 @given(
